@@ -1,0 +1,152 @@
+"""Outputs that are whole or absent: written aside, renamed when complete.
+
+An output that exists and was not made by this software is never overwritten: a folder is ours if
+its manifest says which command made it, a file if its beginning shows our format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emonet_face.errors import EmoNetFaceError
+
+PARTIAL = "partial"
+
+
+def _aside(out: Path) -> Path:
+    """A fresh hidden name beside `out`; what dead processes left there is removed."""
+    if not out.name:
+        raise EmoNetFaceError(f"{out}: is not a name that can be written")
+    for stale in out.parent.glob(f".{out.name}.{PARTIAL}-*"):
+        pid = stale.name.rpartition("-")[2]
+        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+            remove(stale)
+    aside = out.parent / f".{out.name}.{PARTIAL}-{os.getpid()}"
+    remove(aside)
+    return aside
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, whichever is there; nothing is there: nothing happens."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def made_by(folder: Path, manifest: str) -> str | None:
+    """The command named in a folder's manifest, None where there is no such manifest."""
+    try:
+        record = json.loads((folder / manifest).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record.get("made_by") if isinstance(record, dict) else None
+
+
+@contextmanager
+def new_folder(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Give a folder to fill; put it at `out` when the block ends well, remove it otherwise.
+
+    Args:
+        out: where the finished folder goes; its parents are made.
+        ours: whether an existing folder may be replaced. An empty folder always may.
+
+    Raises:
+        EmoNetFaceError: `out` exists and is not ours. Nothing was touched then.
+    """
+    out = Path(os.path.abspath(out))
+    check_replaceable(out, ours)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(out)
+    aside.mkdir()
+    try:
+        yield aside
+        if out.exists():
+            old = _aside(out.with_name(f"{out.name}.old"))
+            out.rename(old)
+            aside.rename(out)
+            remove(old)
+        else:
+            aside.rename(out)
+    finally:
+        remove(aside)
+
+
+def check_replaceable(out: Path, ours: Callable[[Path], bool]) -> None:
+    """Raise EmoNetFaceError where `out` exists and is neither empty nor ours."""
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir():
+        raise EmoNetFaceError(f"{out}: exists and is not a folder; give another name")
+    if any(out.iterdir()) and not ours(out):
+        raise EmoNetFaceError(
+            f"{out}: exists and was not made by this command; give another name or remove it"
+        )
+
+
+@contextmanager
+def new_file(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Give a path to write; put the file at `out` when the block ends well.
+
+    Args:
+        out: where the finished file goes; its parents are made.
+        ours: whether an existing file at `out` may be replaced. An empty file always may.
+
+    Raises:
+        EmoNetFaceError: `out` exists and is not ours. Nothing was touched then.
+    """
+    out = Path(os.path.abspath(out))
+    if out.is_dir():
+        raise EmoNetFaceError(f"{out}: is a folder; give the name of a file")
+    if out.exists() and out.stat().st_size and not ours(out):
+        raise EmoNetFaceError(
+            f"{out}: exists and was not made by this command; give another name or remove it"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(out)
+    try:
+        yield aside
+        os.replace(aside, out)
+    finally:
+        remove(aside)
+
+
+def first_line_has(*needles: str) -> Callable[[Path], bool]:
+    """An `ours` test for text files: the first line holds all the given pieces."""
+
+    def ours(path: Path) -> bool:
+        with path.open("rb") as stream:
+            line = stream.readline(1_000_000).decode("utf-8", errors="replace")
+        return all(needle in line for needle in needles)
+
+    return ours
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of ours whole or not at all."""
+    with new_file(path, ours=lambda _: True) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write indented UTF-8 JSON with a final newline; NaN is written as null by the caller.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity, which JSON does not know.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
