@@ -87,7 +87,20 @@ def read_image(path: Path) -> ImageFile:
         data = path.read_bytes()
     except OSError as error:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-    image = decode(data, str(path))
+    return inspect_image(data, str(path))
+
+
+def inspect_image(data: bytes, where: str) -> ImageFile:
+    """What `read_image` says of a file, for bytes that come from elsewhere (an archive).
+
+    Args:
+        data: the bytes of a PNG, JPEG or WebP file.
+        where: what to call the image in an error.
+
+    Raises:
+        EmoNetFaceError: not an image, truncated, animated or larger than MAX_PIXELS.
+    """
+    image = decode(data, where)
     return ImageFile(data, hashlib.sha256(data).hexdigest(), image.width, image.height)
 
 

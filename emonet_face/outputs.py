@@ -79,7 +79,11 @@ def new_folder(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
         if out.exists():
             old = _aside(out.with_name(f"{out.name}.old"))
             out.rename(old)
-            aside.rename(out)
+            try:
+                aside.rename(out)
+            except OSError:
+                old.rename(out)
+                raise
             remove(old)
         else:
             aside.rename(out)

@@ -1,0 +1,93 @@
+"""Outputs are whole or absent, and never replace what is not ours: pytest tests/test_outputs.py"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from emonet_face import EmoNetFaceError
+from emonet_face.outputs import first_line_has, made_by, new_file, new_folder, write_json
+
+
+def _ours(folder):
+    return made_by(folder, "results.json") == "us"
+
+
+def _fill(out, text="new"):
+    with new_folder(out, _ours) as folder:
+        (folder / "a.txt").write_text(text)
+        write_json(folder / "results.json", {"made_by": "us"})
+
+
+def test_a_folder_appears_whole_and_is_replaced_by_the_next_run(tmp_path):
+    out = tmp_path / "x" / "out"
+    _fill(out, "one")
+    (out / "stale.txt").write_text("left by the first run")
+    _fill(out, "two")
+    assert sorted(p.name for p in out.iterdir()) == ["a.txt", "results.json"]
+    assert (out / "a.txt").read_text() == "two"
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
+    out = tmp_path / "out"
+    _fill(out, "old")
+    with pytest.raises(RuntimeError), new_folder(out, _ours) as folder:
+        (folder / "a.txt").write_text("half")
+        raise RuntimeError
+    assert (out / "a.txt").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_foreign_folder_or_file_is_refused_untouched(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(EmoNetFaceError, match="was not made by this command"):
+        _fill(out)
+    assert [p.name for p in out.iterdir()] == ["thesis.txt"]
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(EmoNetFaceError, match="is not a folder"):
+        _fill(file)
+    assert file.read_text() == "mine"
+
+
+def test_an_empty_folder_may_be_filled(tmp_path):
+    (tmp_path / "out").mkdir()
+    _fill(tmp_path / "out")
+    assert (tmp_path / "out" / "a.txt").read_text() == "new"
+
+
+def test_what_a_dead_process_left_aside_is_removed(tmp_path):
+    dead = 2**22 + 1  # above the largest process id of Linux
+    stale = tmp_path / f".out.partial-{dead}"
+    stale.mkdir()
+    alive = tmp_path / f".out.partial-{os.getppid()}"
+    alive.mkdir()
+    _fill(tmp_path / "out")
+    assert not stale.exists()
+    assert alive.exists()
+
+
+def test_files_are_replaced_whole_only_where_ours(tmp_path):
+    out = tmp_path / "f.csv"
+    with new_file(out, first_line_has("a,b")) as aside:
+        aside.write_text("a,b\n1,2\n")
+    with pytest.raises(RuntimeError), new_file(out, first_line_has("a,b")) as aside:
+        aside.write_text("half")
+        raise RuntimeError
+    assert out.read_text() == "a,b\n1,2\n"
+    with (
+        pytest.raises(EmoNetFaceError, match="was not made by"),
+        new_file(out, first_line_has("x,y")),
+    ):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["f.csv"]
+
+
+def test_json_with_nan_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert not list(tmp_path.iterdir())

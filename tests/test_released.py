@@ -1,0 +1,132 @@
+"""The two published tables, read and written: pytest tests/test_released.py"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from emonet_face import EmoNetFaceError
+from emonet_face.ratings import Scores
+from emonet_face.released import (
+    BadRow,
+    Rating,
+    Vote,
+    iter_ratings,
+    iter_votes,
+    write_ratings,
+    write_votes,
+)
+from emonet_face.taxonomy import EMOTIONS, INDEX
+
+VOTES = "path,annotator,value,emotion\n"
+RATINGS = "image,annotator,human,annotations\n"
+
+
+def _write(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_published_votes_have_the_published_counts(published):
+    votes = list(iter_votes(published / "binary.csv"))
+    assert not [v for v in votes if isinstance(v, BadRow)]
+    assert len(votes) == 65_686
+    assert len({v.image_id for v in votes}) == 19_999
+    assert Counter(v.present for v in votes) == {True: 37_800, False: 27_886}
+    per_annotator = Counter(v.annotator for v in votes)
+    assert per_annotator["human-4"] == 18_278
+    assert per_annotator["human-7"] == per_annotator["human-5"] == 4_000
+    assert Counter(v.alias for v in votes)["Hopelessness"] > 0
+
+
+def test_votes_survive_writing_and_reading(tmp_path):
+    votes = [Vote("00000", "a", "Anger", True), Vote("x,y", 'b "c"', "Jealousy & Envy", False)]
+    write_votes(tmp_path / "v.csv", votes)
+    assert list(iter_votes(tmp_path / "v.csv")) == votes
+
+
+def test_ratings_survive_writing_and_reading(tmp_path):
+    scores = [None if i % 3 == 0 else i / 8 for i in range(40)]
+    rating = Rating("a/b.png", "b", "human-1", True, Scores(scores))
+    write_ratings(tmp_path / "r.csv", [rating])
+    assert list(iter_ratings(tmp_path / "r.csv")) == [rating]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("1,a,maybe,Anger", "'value' is 'maybe': must be True or False"),
+        ("1,a,True,Angr", "unknown category 'Angr'; nearest: 'Anger'"),
+        (",a,True,Anger", "'path' is empty"),
+        ("1,,True,Anger", "'annotator' is empty"),
+        ("1,a,True", "3 cells instead of 4"),
+        ("1,a,True,Anger,x", "5 cells instead of 4"),
+        ("0,a,False,Anger", "already voted on 'Anger' of image '0' in row 1"),
+    ],
+)
+def test_a_bad_vote_is_named_and_the_others_are_unharmed(tmp_path, row, said):
+    path = _write(tmp_path, f"{VOTES}0,a,True,Anger\n{row}\n2,a,false,Anger\n")
+    first, bad, last = iter_votes(path)
+    assert isinstance(bad, BadRow)
+    assert said in str(bad.error)
+    assert "row 2 (line 3)" in str(bad.error)
+    assert bad.row == 2
+    assert (first.present, last.present) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("path,annotator,emotion\n1,a,Anger\n", "no column 'value'; found path, annotator"),
+        (VOTES, "has a header but no rows"),
+        (VOTES + '1,a,True,"Anger\n', "broken CSV"),
+    ],
+)
+def test_file_level_faults(tmp_path, text, said):
+    with pytest.raises(EmoNetFaceError, match=said):
+        list(iter_votes(_write(tmp_path, text)))
+
+
+def test_missing_and_undecodable_files(tmp_path):
+    with pytest.raises(EmoNetFaceError, match="cannot be read"):
+        list(iter_votes(tmp_path / "nothing.csv"))
+    (tmp_path / "b.csv").write_bytes(VOTES.encode() + b"\xff\xfe\xfa,a,True,Anger\n")
+    with pytest.raises(EmoNetFaceError, match="not UTF-8"):
+        list(iter_votes(tmp_path / "b.csv"))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    path = tmp_path / "bom.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + (VOTES + "1,a,True,Anger\n").encode())
+    assert [v.image_id for v in iter_votes(path)] == ["1"]
+
+
+def test_a_literal_that_is_code_is_refused_and_never_runs(tmp_path):
+    target = tmp_path / "ran"
+    code = f"__import__('os').system('touch {target}')"
+    (bad,) = iter_ratings(_write(tmp_path, f'{RATINGS}a.png,h,True,"{code}"\n'))
+    assert isinstance(bad, BadRow)
+    assert "not a dictionary of numbers" in bad.reason
+    assert not os.path.exists(target)
+
+
+def test_people_are_bounded_and_models_are_not(tmp_path):
+    literal = "\"{'Negative High-Energy Emotions|Anger': 7.5}\""
+    path = _write(tmp_path, f"{RATINGS}a.png,h,True,{literal}\na.png,m,False,{literal}\n")
+    human, model = iter_ratings(path)
+    assert isinstance(human, BadRow)
+    assert "0..7" in human.reason
+    assert model.scores.scores[INDEX["Anger"]] == 7.5
+    assert len(model.scores.gaps) == len(EMOTIONS) - 1
+
+
+@pytest.mark.parametrize(
+    "literal", ["[1, 2]", "{'Anger': '3'}", "{'Anger': None, 'anger': 1}", "{"]
+)
+def test_literals_that_are_no_ratings(tmp_path, literal):
+    (row,) = iter_ratings(_write(tmp_path, f'{RATINGS}a.png,m,False,"{literal}"\n'))
+    assert isinstance(row, BadRow)

@@ -1,0 +1,191 @@
+"""`emonet-face transfer`: the published outputs, known answers, faults.
+
+pytest tests/test_transfer.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from itertools import pairwise
+
+import pytest
+
+from emonet_face.cli import main
+from emonet_face.ratings import resolve
+from emonet_face.taxonomy import CATEGORIES, EMOTIONS, INDEX
+from eval_metrics.transfer import CLASSES, answer, read_answers, read_mapping
+
+
+@pytest.fixture
+def mapping(tmp_path):
+    """Every category is neutral but Anger, Fear (fear), Elation and Amusement (happy)."""
+    table = {f"model_{c.slug}_best": "neutral" for c in CATEGORIES}
+    table |= {"model_anger_best": "anger", "model_fear_best": "fear"}
+    table |= {"model_elation_best": "happy", "model_amusement_best": "happy"}
+    path = tmp_path / "mapping.json"
+    path.write_text(json.dumps({"ferd": table}))
+    return path
+
+
+def _line(image, **scores):
+    values = dict.fromkeys(EMOTIONS, 0.0) | scores
+    return json.dumps({"image": image, "neutral_subtracted": values})
+
+
+def _run(tmp_path, lines, mapping, target="ferd"):
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    return main(
+        ["transfer", "--predictions", str(tmp_path / "p.jsonl"), "--mapping", str(mapping),
+         "--target", target, "--out", str(tmp_path / "out")]
+    )  # fmt: skip
+
+
+def _table(tmp_path):
+    with (tmp_path / "out" / "tables" / "transfer.csv").open(newline="") as stream:
+        return {row["class"]: row for row in csv.DictReader(stream)}
+
+
+def test_the_three_rules_differ_as_they_should(mapping):
+    table = read_mapping(mapping, "ferd")
+    # e^3 for Anger, e^2.6 for Elation and Amusement, 1 for the other 37: shares .300, .201 twice.
+    scores = [0.0] * 40
+    scores[INDEX["Anger"]] = 3.0
+    scores[INDEX["Elation"]] = scores[INDEX["Amusement"]] = 2.6
+    neutral = 36 / (math.exp(3) + 2 * math.exp(2.6) + 37)
+    happy = 2 * math.exp(2.6) / (math.exp(3) + 2 * math.exp(2.6) + 37)
+    assert neutral > happy  # so the 36 neutral categories win the sum
+    assert answer(scores, "anger", table) == {"hit_rate": True, "top1": True, "class_sum": False}
+    assert answer(scores, "happy", table) == {"hit_rate": True, "top1": False, "class_sum": False}
+    assert answer(scores, "neutral", table) == {"hit_rate": False, "top1": False, "class_sum": True}
+
+
+def test_a_hit_needs_more_than_the_threshold(mapping):
+    # All 40 equal: each has 1/40 = .025, below 1.5/40 = .0375, so nothing is hit.
+    flat = answer([0.0] * 40, "neutral", read_mapping(mapping, "ferd"))
+    assert flat["hit_rate"] is False
+
+
+def test_large_scores_do_not_overflow(mapping):
+    scores = [-2000.0] * 40
+    scores[INDEX["Fear"]] = 2000.0
+    assert answer(scores, "fear", read_mapping(mapping, "ferd"))["hit_rate"] is True
+
+
+def test_softmax_equals_the_published_one(published):
+    lines = (published / "ferd_first80.jsonl").read_text().splitlines()
+    for line in lines[:20]:
+        results = json.loads(line)["results"]
+        emotions = {}
+        for key, value in results.items():
+            if "softmax" in value and value["softmax"] is not None:
+                try:
+                    emotions[resolve(key)] = value
+                except ValueError:
+                    continue
+        top = max(v["mean_subtracted"] for v in emotions.values())
+        total = sum(math.exp(v["mean_subtracted"] - top) for v in emotions.values())
+        for value in emotions.values():
+            share = math.exp(value["mean_subtracted"] - top) / total
+            assert share == pytest.approx(value["softmax"], abs=1e-6)
+
+
+def test_published_outputs_run_through_the_command(published, tmp_path, capsys):
+    code = main(
+        ["transfer", "--predictions", str(published / "ferd_first80.jsonl"),
+         "--mapping", str(published / "transfer_mapping.json"), "--target", "ferd",
+         "--out", str(tmp_path / "out")]
+    )  # fmt: skip
+    assert code == 0
+    table = _table(tmp_path)
+    assert list(table) == [*CLASSES, "overall"]
+    assert table["overall"]["n"] == "80"
+    # The published 152 give .7829; these are its first 80, so the two may differ by a few points
+    # (standard error of 80 of 152 without replacement: about .03).
+    assert float(table["overall"]["hit_rate"]) == pytest.approx(0.7829, abs=0.1)
+    assert sum(int(table[name]["n"]) for name in CLASSES) == 80
+    mean = sum(int(table[n]["n"]) * float(table[n]["top1"]) for n in CLASSES) / 80
+    assert float(table["overall"]["top1"]) == pytest.approx(mean, abs=1e-12)
+    assert "overall" in capsys.readouterr().out
+
+
+def test_hit_rate_equals_an_independent_count_on_the_published_softmax(published):
+    mapping = json.loads((published / "transfer_mapping.json").read_text())["ferd"]
+    expected = []
+    for line in (published / "ferd_first80.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        word = record["image_path"].split("_")[-1].split(".")[0].lower()
+        true = {"surprised": "surprise"}.get(word, word)
+        shares = {k: v["softmax"] for k, v in record["results"].items() if k in mapping}
+        hit = any(s > 0.0375 and mapping[k] == true for k, s in shares.items())
+        top = mapping[max(shares, key=shares.get)] == true
+        expected.append((record["image_path"], hit, top))
+    table = read_mapping(published / "transfer_mapping.json", "ferd")
+    found, errors = read_answers(published / "ferd_first80.jsonl", table)
+    assert errors == 0
+    assert [(a.image, a.right["hit_rate"], a.right["top1"]) for a in found] == expected
+
+
+def test_true_classes_from_names_and_labels(tmp_path, mapping):
+    happy = json.loads(_line("x.png", Elation=5.0))
+    lines = [
+        _line("0001_Happy.jpg", Elation=5.0),
+        _line("dir/0002_Surprised.png", Elation=5.0),
+        json.dumps(happy | {"image": "a_Anger.png", "label": 4}),
+        json.dumps(happy | {"image": "b.png", "label": "Happy"}),
+        json.dumps({"image": "broken.png", "error": "cannot be decoded"}),
+    ]
+    assert _run(tmp_path, lines, mapping) == 0
+    table = _table(tmp_path)
+    assert (table["happy"]["n"], table["happy"]["top1"]) == ("3", "1.0")
+    assert (table["surprise"]["n"], table["surprise"]["top1"]) == ("1", "0.0")
+    assert table["sad"] == {"class": "sad", "n": "0", "hit_rate": "", "top1": "", "class_sum": ""}
+    assert table["overall"]["top1"] == "0.75"
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["n_error_lines"] == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "holds no predictions"),
+        (["{"], "line 1"),
+        (["[]"], "line 1: is not a JSON object"),
+        ([_line("0001_Joyful.jpg")], "names class 'Joyful'"),
+        ([_line("0001.jpg")], "file name '0001.jpg'"),
+        ([json.dumps({"image": "a_Happy.jpg"})], "no 'results' or 'neutral_subtracted'"),
+        ([_line("a_Happy.jpg"), _line("a_Happy.jpg")], "line 2: image 'a_Happy.jpg' already"),
+        ([json.dumps({"image": "a_Sad.jpg", "neutral_subtracted": {"Anger": 1}})], "no value for"),
+        ([_line("a_Sad.jpg", Angr=1.0)], "unknown category 'Angr'"),
+        ([_line("a_Sad.jpg", Anger=None)], "no value for 'Anger'"),
+        ([json.dumps({"image": "a_Sad.jpg", "label": 8, "neutral_subtracted": {}})], "class 8"),
+    ],
+)
+def test_bad_lines_are_named_and_nothing_is_written(tmp_path, capsys, mapping, lines, said):
+    assert _run(tmp_path, lines, mapping) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t["ferd"].pop("model_awe_best"), "no class for 'Awe'"),
+        (lambda t: t["ferd"].update(model_awe_best="joy"), "names class 'joy'"),
+        (lambda t: t["ferd"].update(model_aw_best="happy"), "unknown category"),
+        (lambda t: t["ferd"].update(Awe="happy"), "mapped twice"),
+        (lambda t: t.pop("ferd"), "no target 'ferd'"),
+    ],
+)
+def test_bad_mappings_are_named(tmp_path, capsys, mapping, change, said):
+    table = json.loads(mapping.read_text())
+    change(table)
+    mapping.write_text(json.dumps(table))
+    assert _run(tmp_path, [_line("a_Happy.jpg")], mapping) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_classes_are_alphabetical_as_the_published_ids_are():
+    assert all(a < b for a, b in pairwise(CLASSES))
