@@ -1,0 +1,104 @@
+"""The command at its edges: help, unknown options, errors in one line. pytest tests/test_cli.py"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from emonet_face import EmoNetFaceError, __version__
+from emonet_face.cli import interval, main
+from emonet_face.taxonomy import EMOTIONS
+
+COMMANDS = [
+    "demo",
+    "taxonomy",
+    "embed",
+    "train",
+    "predict",
+    "benchmark",
+    "votes",
+    "transfer",
+    "generate",
+    "annotate",
+    "card",
+]
+
+
+def test_help_names_every_command_and_where_to_start(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in [*COMMANDS, "build"]:
+        assert command in text
+    assert "emonet-face demo" in text
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "build hq", "build binary", "build big"])
+def test_every_command_explains_itself(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["votes", "--nothing"],
+        ["votes"],
+        ["nonsense"],
+        ["benchmark", "--protocol", "best", "--out", "x"],
+        ["transfer", "--target", "fer", "--predictions", "a", "--mapping", "b", "--out", "x"],
+        ["demo", "--faces", "3"],
+    ],
+)
+def test_unknown_or_missing_options_exit_with_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_taxonomy_prints_all_categories_both_ways(capsys):
+    assert main(["taxonomy", "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert [c["name"] for c in plain["categories"]] == list(EMOTIONS)
+    assert main(["taxonomy"]) == 0
+    text = capsys.readouterr().out
+    for slug in ("jealousy_&_envy", "emotional_vulnerability"):
+        assert slug in text
+    assert "Hopelessness = Helplessness" in text
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    arguments = ["votes", "--votes", str(tmp_path / "none.csv"), "--out", str(tmp_path / "o")]
+    assert main(arguments) == 2
+    with pytest.raises(EmoNetFaceError):
+        main([*arguments, "--debug"])
+
+
+def test_benchmark_predictions_must_be_name_and_file(tmp_path, capsys):
+    base = ["benchmark", "--ratings", "r.csv", "--out", str(tmp_path / "o")]
+    assert main([*base, "--predictions", "file.jsonl"]) == 2
+    assert "give NAME=FILE" in capsys.readouterr().err
+    assert main([*base, "--predictions", "a=b", "--predictions", "a=c"]) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
+def test_intervals_are_a_dash_where_undefined():
+    assert interval([0.1, 0.25]) == "[0.100, 0.250]"
+    assert interval(None) == interval([None, None]) == interval([float("nan"), 1.0]) == "-"
+
+
+def test_the_command_runs_as_a_program(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "emonet_face.cli", "votes", "--votes", "absent.csv", "--out", "o"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "emonet-face: absent.csv: cannot be read (No such file or directory)\n"
