@@ -186,9 +186,10 @@ def _annotators(repo: Path, config: str) -> list[str]:
     column = "votes" if config == "binary" else "ratings"
     names: list[str] = []
     for shard in sorted((repo / config).glob("*.parquet")):
-        table = parquet.read_table(shard, columns=[f"{column}.list.element.annotator"])
-        entries = table.column(0).combine_chunks().flatten()
-        names += entries.field("annotator").to_pylist()
+        # One leaf of the nested column: the scores and the pictures stay on disk.
+        table = parquet.ParquetFile(shard).read(columns=[f"{column}.list.element.annotator"])
+        for chunk in table.column(0).chunks:
+            names += chunk.flatten().field("annotator").to_pylist()
     return names
 
 

@@ -37,10 +37,9 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     lines = text.splitlines(keepends=True)
     if not lines or lines[0].rstrip() != _FENCE:
         return {}, text
-    for end, line in enumerate(lines[1:], start=1):
-        if line.rstrip() == _FENCE:
-            break
-    else:
+    fences = (index for index, line in enumerate(lines) if index and line.rstrip() == _FENCE)
+    end = next(fences, None)
+    if end is None:
         raise EmoNetFaceError(f"the front matter is not closed by a line {_FENCE!r}")
     try:
         data = yaml.safe_load("".join(lines[1:end]))

@@ -22,13 +22,18 @@ def _aside(out: Path) -> Path:
     """A fresh hidden name beside `out`; what dead processes left there is removed."""
     if not out.name:
         raise EmoNetFaceError(f"{out}: is not a name that can be written")
-    for stale in out.parent.glob(f".{out.name}.{PARTIAL}-*"):
-        pid = stale.name.rpartition("-")[2]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
-            remove(stale)
+    remove_stale(out.parent, out.name)
     aside = out.parent / f".{out.name}.{PARTIAL}-{os.getpid()}"
     remove(aside)
     return aside
+
+
+def remove_stale(folder: Path, name: str = "*") -> None:
+    """Delete what dead processes left half-written in a folder, for one output or for all."""
+    for stale in folder.glob(f".{name}.{PARTIAL}-*"):
+        pid = stale.name.rpartition("-")[2]
+        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+            remove(stale)
 
 
 def _alive(pid: int) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import image_stem
 from emonet_face.ratings import Scores, is_alias, parse_scores, resolve
-from emonet_face.taxonomy import CATEGORIES
+from emonet_face.taxonomy import CATEGORIES, DIMENSIONS
 
 VOTE_COLUMNS = ("path", "annotator", "value", "emotion")
 RATING_COLUMNS = ("image", "annotator", "human", "annotations")
@@ -222,7 +222,7 @@ def write_votes(path: Path, votes: Iterable[Vote]) -> None:
 
 
 def write_ratings(path: Path, ratings: Iterable[Rating]) -> None:
-    """Write ratings in the form of `hq.csv`; categories without a value get no key."""
+    """Write ratings in the form of `hq.csv`; what has no value gets no key."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(RATING_COLUMNS)
@@ -231,5 +231,9 @@ def write_ratings(path: Path, ratings: Iterable[Rating]) -> None:
                 category.key: int(score) if float(score).is_integer() else score
                 for category, score in zip(CATEGORIES, rating.scores.scores, strict=True)
                 if score is not None
+            } | {
+                dimension.key: rating.scores.dimensions[dimension.slug]
+                for dimension in DIMENSIONS
+                if dimension.slug in rating.scores.dimensions
             }
             writer.writerow((rating.image, rating.annotator, rating.human, values))

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def published() -> Path:
-    """The folder of real published data: $EMONET_FACE_DATA, else ../shared/data beside the clone."""
+    """The folder of real published data: $EMONET_FACE_DATA, else ../shared/data by the clone."""
     folder = Path(os.environ.get("EMONET_FACE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no published data at {folder}; set EMONET_FACE_DATA to its folder")

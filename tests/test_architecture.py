@@ -29,8 +29,10 @@ MATHS = "eval_metrics.emonet_face_agreement.agreement"
 UPLOADED = (
     "modeling_empathicinsight/configuration_empathicinsight.py",
     "modeling_empathicinsight/modeling_empathicinsight.py",
-    "eval_metrics/emonet_face_agreement/agreement.py",
-    "eval_metrics/emonet_face_agreement/emonet_face_agreement.py",
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "eval_metrics" / "emonet_face_agreement").glob("*.py")
+    ),
 )
 LAZY = ("emonet_face/cli.py", "emonet_face/demo.py")
 """On top of everything: they may import every folder, inside functions."""

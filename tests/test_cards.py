@@ -1,0 +1,147 @@
+"""Cards say what the product's own files say, and nothing else: pytest tests/test_cards.py"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from cards.render import EVALUATION, SIMULATED, kind_of, render_card, write_evaluation
+from dataset_scripts.binary import build_binary
+from dataset_scripts.hq import build_hq
+from emonet_face import EmoNetFaceError
+from emonet_face.cli import main
+from emonet_face.ratings import Scores
+from emonet_face.released import Rating, Vote, write_ratings, write_votes
+from emonet_face.taxonomy import EMOTIONS
+
+ROWS = [
+    {
+        "annotator": "a model",
+        "weighted_kappa": 0.12345,
+        "weighted_kappa_ci": [0.1, 0.15],
+        "spearman": None,
+        "spearman_ci": None,
+    }
+]
+
+
+def _dataset(tmp_path, name="human-1"):
+    votes = [Vote("0", name, "Anger", True), Vote("0", "human-3", "Contentment", False)]
+    write_votes(tmp_path / "v.csv", votes)
+    ratings = [
+        Rating(f"{i}.png", str(i), rater, True, Scores([float(i)] * 40))
+        for i in range(3)
+        for rater in (name, "human-9")
+    ]
+    write_ratings(tmp_path / "r.csv", ratings)
+    repo = tmp_path / "emonet-face"
+    build_binary(tmp_path / "v.csv", repo)
+    build_hq(tmp_path / "r.csv", repo)
+    return repo
+
+
+def _model(tmp_path, **training):
+    repo = tmp_path / "empathicinsight-face-small"
+    repo.mkdir()
+    config = {
+        "model_type": "empathicinsight_face",
+        "head_size": "small",
+        "head_hidden_sizes": [128, 32],
+        "output_names": list(EMOTIONS),
+        "neutral_source": "images rated 0",
+        "vision_config": {"hidden_size": 96},
+    }
+    (repo / "config.json").write_text(json.dumps(config))
+    (repo / "training.json").write_text(json.dumps(training))
+    return repo
+
+
+def _front(repo):
+    return yaml.safe_load((repo / "README.md").read_text().split("---\n")[1])
+
+
+def _body(repo):
+    return (repo / "README.md").read_text().split("---\n", 2)[2]
+
+
+def test_a_dataset_card_keeps_its_front_matter_and_counts_from_the_files(tmp_path):
+    repo = _dataset(tmp_path)
+    before = _front(repo)
+    render_card(repo)
+    assert _front(repo) == before
+    body = _body(repo)
+    assert "| `hq` | `test` | 3 |" in body
+    assert "| `binary` | `train` | 1 |" in body
+    assert "| human-1 | 3 |" in body
+    assert "`big`" not in body
+    assert "## Agreement" not in body
+    assert SIMULATED not in body
+    for emotion in EMOTIONS:
+        assert emotion in body
+
+
+def test_simulated_raters_are_told_from_the_data_itself(tmp_path):
+    repo = _dataset(tmp_path, name="simulated-human-1")
+    render_card(repo)
+    assert SIMULATED in _body(repo)
+
+
+def test_numbers_come_from_the_evaluation_file_and_undefined_is_a_dash(tmp_path):
+    repo = _dataset(tmp_path)
+    write_evaluation(repo, {"corrected": ROWS}, level=0.9, seed=1)
+    render_card(repo)
+    body = _body(repo)
+    assert "| a model | 0.123 | [0.100, 0.150] | - | - |" in body
+    assert "90 % bootstrap intervals" in body
+    (repo / EVALUATION).write_text("{}")
+    with pytest.raises(EmoNetFaceError, match="has no 'protocols'"):
+        render_card(repo)
+
+
+def test_rendering_twice_changes_nothing(tmp_path):
+    repo = _dataset(tmp_path)
+    first = render_card(repo).read_bytes()
+    assert render_card(repo).read_bytes() == first
+
+
+def test_a_model_card_from_config_and_training(tmp_path):
+    repo = _model(tmp_path, lines=["stage 1: 90 images"], simulated=True)
+    render_card(repo)
+    front, body = _front(repo), _body(repo)
+    assert front["library_name"] == "transformers"
+    assert front["pipeline_tag"] == "image-classification"
+    assert "stage 1: 90 images" in body
+    assert "128 -> 32 -> 1" in body
+    assert "(batch, 96)" in body
+    assert SIMULATED in body
+    assert "## Results" not in body
+
+
+@pytest.mark.parametrize("make", [_dataset, _model])
+def test_every_card_states_forbidden_use_and_leaves_no_gap(tmp_path, make):
+    repo = make(tmp_path)
+    body = render_card(repo).read_text()
+    assert "at work or in education" in body
+    assert not re.search(r"\{\{|\}\}\s|\{%|More Information Needed|None", body)
+    assert "\n\n\n" not in body
+
+
+def test_kinds_are_told_from_content(tmp_path):
+    assert kind_of(_dataset(tmp_path)) == "dataset"
+    assert kind_of(_model(tmp_path)) == "model"
+    metric = tmp_path / "emonet_face_agreement"
+    metric.mkdir()
+    (metric / "emonet_face_agreement.py").write_text("")
+    assert kind_of(metric) == "metric"
+
+
+def test_what_is_no_product_is_one_line(tmp_path, capsys):
+    assert main(["card", str(tmp_path)]) == 2
+    assert "is no product folder" in capsys.readouterr().err
+    repo = _model(tmp_path)
+    (repo / "config.json").write_text('{"model_type": "bert"}')
+    assert main(["card", str(repo)]) == 2
+    assert "model_type is 'bert'" in capsys.readouterr().err
