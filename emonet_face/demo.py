@@ -80,7 +80,7 @@ def run_demo(out: Path, *, seed: int = 0, n_faces: int = 2000) -> dict[str, obje
         start = time.perf_counter()
         counts = _make_dataset(folder, seed, n_faces, steps)
         training = _make_model(folder, seed, steps)
-        _make_metric_and_benchmark(folder, seed, steps)
+        _make_metric_and_benchmark(folder, steps)
         loads = steps.run(
             "Load everything back through the public APIs in a fresh process",
             lambda: _load_in_fresh_process(folder / "hub", caches),
@@ -199,27 +199,34 @@ def _make_model(folder: Path, seed: int, steps: _Steps) -> dict[str, object]:
     return {key: trained[key] for key in ("stages",) if key in trained}
 
 
-def _make_metric_and_benchmark(folder: Path, seed: int, steps: _Steps) -> None:
-    from cards.render import render_card
-    from eval_metrics.benchmark import benchmark
+def _make_metric_and_benchmark(folder: Path, steps: _Steps) -> None:
+    from cards.render import render_card, write_evaluation
+    from eval_metrics.benchmark import benchmark, summary_rows
 
     hub = folder / "hub"
 
-    def compare() -> None:
+    def compare() -> dict[str, object]:
         stage_metric(hub / METRIC)
-        benchmark(
+        return benchmark(
             folder / "benchmark",
             dataset=str(hub / DATASET),
             predictions={MODEL_NAME: folder / "predictions.jsonl"},
-            seed=42,
         )
 
     def finish() -> None:
+        protocols = {name: summary_rows(results, name) for name in results["protocols"]}
+        for name in (DATASET, MODEL):
+            write_evaluation(
+                hub / name,
+                protocols,
+                level=results["confidence_level"],
+                seed=results["seed"],
+            )
         for name in (DATASET, MODEL, METRIC):
-            render_card(hub / name, benchmark=folder / "benchmark", notice=NOTICE)
+            render_card(hub / name)
         _figures(folder)
 
-    steps.run("Benchmark: model, baselines, human anchor", compare)
+    results = steps.run("Benchmark: model, baselines, human anchor, two protocols", compare)
     steps.run("Write the cards and three figures", finish)
 
 
