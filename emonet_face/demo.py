@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,9 +194,11 @@ def _make_model(folder: Path, seed: int, steps: _Steps) -> dict[str, object]:
 
     steps.run("Train a small vision tower briefly", tower)
     trained = steps.run("Embed, then train the heads: stage 1 on big, stage 2 on binary", heads)
-    images = str(work / "runs" / "hq" / "images")
-    out = folder / "predictions.jsonl"
-    steps.run("Predict the hq images", lambda: predict(str(model), [images], out))
+    with chdir(folder):  # so that the lines name images by their place in the demo folder
+        steps.run(
+            "Predict the hq images",
+            lambda: predict(f"hub/{MODEL}", ["work/runs/hq/images"], Path("predictions.jsonl")),
+        )
     return {key: trained[key] for key in ("stages",) if key in trained}
 
 

@@ -86,7 +86,7 @@ def load_all(dataset_name: str, model_name: str, metric_name: str) -> dict[str, 
         pixels = classify.image_processor(hq[0]["image"], return_tensors="pt")
         first = model(**pixels)
     default = classify(hq[0]["image"])
-    scored = classify(hq["image"], top_k=40, function_to_apply="none", batch_size=32)
+    scored = classify(list(hq["image"]), top_k=40, function_to_apply="none", batch_size=32)
     rows = [[{c["label"]: c["score"] for c in image}[name] for name in labels] for image in scored]
     references = [[rater["scores"] for rater in ratings] for ratings in hq["ratings"]]
     table = {model_name: agreement(metric, rows, references)}

@@ -38,10 +38,10 @@ def _cell(value: object) -> str:
     >>> [_cell(value) for value in (0.1, 3, True, None, float("nan"), "Awe")]
     ['0.1', '3', 'True', '', '', 'Awe']
     """
-    if value is None:
+    if value is None or value != value:  # NaN of any type is the one value unlike itself
         return ""
     if isinstance(value, float):
         if math.isinf(value):
             raise ValueError("a table cannot hold an infinity")
-        return "" if math.isnan(value) else repr(float(value))
+        return repr(float(value))
     return str(value)

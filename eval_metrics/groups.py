@@ -1,0 +1,65 @@
+"""Groups of annotators, told by their names as in the published analysis.
+
+Published groups (released `statistics/analysis-hq.ipynb`): humans, our models, multi-shot and
+zero-shot vision-language models, proprietary models, random baseline. Names that none of the rules
+knows, which the published analysis leaves out, get a group here; whatever is simulated says so.
+"""
+
+from __future__ import annotations
+
+GROUPS = (
+    "Humans",
+    "Simulated Humans",
+    "Our Models",
+    "Proprietary Models",
+    "VLMs Multi-Shot",
+    "VLMs Zero-Shot",
+    "Simulated Models",
+    "Other Models",
+    "Random Baseline",
+    "Other Baselines",
+)
+"""All groups in the order of tables and figures."""
+
+HUMAN_GROUPS = frozenset({"Humans", "Simulated Humans"})
+
+
+def is_simulated(annotator: str) -> bool:
+    """Whether the name says that the annotator is a simulated one, e.g. "simulated-human-1"."""
+    return annotator.casefold().startswith("simulated")
+
+
+def group_of(annotator: str, human: bool) -> str:
+    """The group of an annotator, one of `GROUPS`.
+
+    >>> group_of("Empathic Insight Face Large", False), group_of("Gemini 2.5 Flash MS", False)
+    ('Our Models', 'VLMs Multi-Shot')
+    >>> group_of("simulated-human-3", True), group_of("my-model", False)
+    ('Simulated Humans', 'Other Models')
+    """
+    if human:
+        return "Simulated Humans" if is_simulated(annotator) else "Humans"
+    if is_simulated(annotator):
+        return "Simulated Models"
+    folded = annotator.casefold().replace("-", "").replace("_", "").replace(" ", "")
+    if "empathicinsight" in folded:
+        return "Our Models"
+    if "Hume Face" in annotator:
+        return "Proprietary Models"
+    if "randombaseline" in folded:
+        return "Random Baseline"
+    if "baseline" in folded:
+        return "Other Baselines"
+    if annotator.endswith(" MS"):
+        return "VLMs Multi-Shot"
+    if annotator.endswith(" ZS"):
+        return "VLMs Zero-Shot"
+    return "Other Models"
+
+
+def members(annotators: tuple[str, ...], human: list[bool]) -> dict[str, list[int]]:
+    """Group -> positions of its annotators, in the order of `GROUPS`; empty groups are left out."""
+    found: dict[str, list[int]] = {name: [] for name in GROUPS}
+    for position, (annotator, flag) in enumerate(zip(annotators, human, strict=True)):
+        found[group_of(annotator, flag)].append(position)
+    return {name: positions for name, positions in found.items() if positions}

@@ -1,0 +1,231 @@
+"""Where a benchmark's ratings come from: a ratings file, a dataset repo, lines of `predict`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emonet_face.errors import EmoNetFaceError
+from emonet_face.imaging import image_stem
+from emonet_face.progress import track
+from emonet_face.ratings import parse_scores
+from emonet_face.released import BadRow, iter_ratings
+from emonet_face.taxonomy import EMOTIONS, N_EMOTIONS, RATING_MAX, RATING_MIN
+from eval_metrics.panel import RatingTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNIT_SCALE = "Hume Face*"
+"""Annotators whose published name holds this are on 0..1; the published analysis takes them x 7."""
+
+_SCORE_KEY = "neutral_subtracted"
+
+
+@dataclass(frozen=True)
+class PredictionLog:
+    """What one file of predictions held beside the scores.
+
+    Attributes:
+        file: its name.
+        n_lines: lines read, errors included.
+        errors: the lines that say an image could not be read: line, image, error.
+        missing_images: images of the ratings that the file has no scores for.
+    """
+
+    file: str
+    n_lines: int
+    errors: list[dict[str, object]] = field(default_factory=list)
+    missing_images: list[str] = field(default_factory=list)
+
+
+def read_ratings(path: Path) -> RatingTable:
+    """The rows of a file in the form of the published `hq.csv`.
+
+    Raises:
+        EmoNetFaceError: the file cannot be used, or its first bad row (a person's rating outside
+            0..7, an unknown key, ...), named by file, row and key.
+    """
+    annotators, images, human, scores, where = [], [], [], [], []
+    for row, rating in enumerate(track(iter_ratings(path), "Reading ratings"), start=1):
+        if isinstance(rating, BadRow):
+            raise rating.error
+        annotators.append(rating.annotator)
+        images.append(rating.image_id)
+        human.append(rating.human)
+        scores.append(np.array(rating.scores.scores, dtype=float))
+        where.append(f"{path}, row {row}")
+    return _on_rating_scale(RatingTable(annotators, images, human, np.array(scores), where))
+
+
+def read_dataset(repo: str) -> RatingTable:
+    """The ratings of a dataset repo: people from config `hq`, models from `hq_baselines` if any.
+
+    Args:
+        repo: a folder or a Hub id. Only the columns with ratings are read, no image. The repo
+            holds 32-bit floats, so continuous model scores may differ from the ratings file in
+            their eighth digit.
+
+    Raises:
+        EmoNetFaceError: the repo cannot be loaded, lacks config `hq` or a column, or holds a
+            person's rating that is missing its list or lies outside 0..7.
+    """
+    from datasets import get_dataset_config_names, load_dataset
+
+    def rows(config: str, columns: list[str]) -> pa.Table:
+        dataset = load_dataset(repo, config, split="test", columns=columns)
+        return dataset.with_format("arrow")[:]
+
+    try:
+        configs = get_dataset_config_names(repo)
+        if "hq" not in configs:
+            raise EmoNetFaceError(f"{repo}: no config 'hq'; found {', '.join(configs)}")
+        tables = [_people(rows("hq", ["image_id", "ratings"]), repo)]
+        if "hq_baselines" in configs:
+            columns = ["image_id", "annotator", "scores"]
+            tables.append(_baselines(rows("hq_baselines", columns), repo))
+    except EmoNetFaceError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise EmoNetFaceError(f"{repo}: cannot be loaded as a dataset repo ({reason})") from None
+    return _on_rating_scale(RatingTable.joined(tables))
+
+
+def _people(table: pa.Table, repo: str) -> RatingTable:
+    import pyarrow.compute as pc
+
+    lists = table.column("ratings").combine_chunks()
+    stems = table.column("image_id").to_pylist()
+    images = [stems[parent] for parent in pc.list_parent_indices(lists).to_pylist()]
+    entries = lists.flatten()
+    found = _table(
+        entries.field("annotator").to_pylist(),
+        images,
+        True,
+        entries.field("scores"),
+        f"{repo} (hq)",
+    )
+    outside = (found.scores < RATING_MIN) | (found.scores > RATING_MAX)
+    for row, column in np.argwhere(outside)[:1]:
+        raise EmoNetFaceError(
+            f"{found.where[row]}, annotator {found.annotators[row]!r}: {EMOTIONS[column]!r} is"
+            f" {found.scores[row, column]}: a rating must lie in {RATING_MIN}..{RATING_MAX}"
+        )
+    return found
+
+
+def _baselines(table: pa.Table, repo: str) -> RatingTable:
+    return _table(
+        table.column("annotator").to_pylist(),
+        table.column("image_id").to_pylist(),
+        False,
+        table.column("scores").combine_chunks(),
+        f"{repo} (hq_baselines)",
+    )
+
+
+def _table(
+    annotators: list[str], images: list[str], human: bool, scores: pa.Array, source: str
+) -> RatingTable:
+    where = [f"{source}, image {image!r}" for image in images]
+    if scores.null_count:
+        row = scores.is_null().to_pylist().index(True)
+        raise EmoNetFaceError(f"{where[row]}: 'scores' is null; a list of {N_EMOTIONS} is needed")
+    flat = scores.flatten().to_numpy(zero_copy_only=False).astype(float)
+    if flat.size != len(images) * N_EMOTIONS:
+        raise EmoNetFaceError(f"{source}: 'scores' must hold {N_EMOTIONS} values a row")
+    values = flat.reshape(len(images), N_EMOTIONS)
+    return RatingTable(annotators, images, list(repeat(human, len(images))), values, where)
+
+
+def _on_rating_scale(table: RatingTable) -> RatingTable:
+    unit = np.array([UNIT_SCALE in name for name in table.annotators], dtype=bool)
+    table.scores[unit] *= RATING_MAX
+    return table
+
+
+def read_predictions(
+    name: str, path: Path, known: RatingTable
+) -> tuple[RatingTable, PredictionLog]:
+    """The neutral-subtracted scores of a file written by `emonet-face predict`.
+
+    Args:
+        name: what the model is called in tables and figures.
+        path: JSON lines; images match those of `known` by file-name stem.
+        known: the ratings they are compared with.
+
+    Raises:
+        EmoNetFaceError: the name is taken, the file cannot be read, or a line (named) is no
+            prediction, stands for an image that the ratings do not have, or repeats one; or no
+            line is usable.
+    """
+    if name in known.annotators:
+        raise EmoNetFaceError(f"{name!r} is already an annotator of the ratings; give another name")
+    images = set(known.images)
+    line_of: dict[str, int] = {}
+    scores: list[list[float | None]] = []
+    errors: list[dict[str, object]] = []
+    n_lines = 0
+    for number, record in track(_json_lines(path), f"Reading {name}"):
+        n_lines += 1
+        where = f"{path}, line {number}"
+        if "error" in record:
+            errors.append({"line": number, **{key: record.get(key) for key in ("image", "error")}})
+            continue
+        image, values = _prediction(record, where)
+        if image not in images:
+            raise EmoNetFaceError(f"{where}: image {image!r} is not among the rated images")
+        if line_of.setdefault(image, number) != number:
+            raise EmoNetFaceError(
+                f"{where}: image {image!r} stands in line {line_of[image]} already;"
+                " one line per image is allowed"
+            )
+        scores.append(values)
+    if not scores:
+        raise EmoNetFaceError(f"{path}: no line has scores for a rated image")
+    table = RatingTable(
+        [name] * len(scores),
+        list(line_of),
+        [False] * len(scores),
+        np.array(scores, dtype=float),
+        [f"{path}, line {number}" for number in line_of.values()],
+    )
+    return table, PredictionLog(path.name, n_lines, errors, sorted(images - set(line_of)))
+
+
+def _prediction(record: dict[str, object], where: str) -> tuple[str, list[float | None]]:
+    image, values = record.get("image"), record.get(_SCORE_KEY)
+    if not isinstance(image, str) or not isinstance(values, dict):
+        raise EmoNetFaceError(
+            f"{where}: needs 'image' and {_SCORE_KEY!r}, as lines of `emonet-face predict` have"
+        )
+    try:
+        return image_stem(image), parse_scores(values, bounded=False).scores
+    except EmoNetFaceError as error:
+        raise EmoNetFaceError(f"{where}: {error}") from None
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    raise EmoNetFaceError(f"{path}, line {number}: is not JSON ({error})") from None
+                if not isinstance(record, dict):
+                    raise EmoNetFaceError(f"{path}, line {number}: is not a JSON object")
+                yield number, record
+    except OSError as error:
+        raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise EmoNetFaceError(f"{path}: is not UTF-8 text") from None
