@@ -1,0 +1,189 @@
+"""Configuration of EmpathicInsight-Face: a SigLIP2 vision tower and one small regressor per output.
+
+This file is uploaded with the weights. It needs transformers >= 5.6 and nothing else of ours.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from transformers import PreTrainedConfig, SiglipVisionConfig
+
+N_EMOTIONS = 40
+
+HIDDEN_SIZES = {"small": [128, 32], "large": [1024, 512, 256]}
+"""Hidden widths of one head in the released Small and Large weights."""
+
+SO400M_PATCH16_384 = {
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "image_size": 384,
+    "patch_size": 16,
+}
+"""The tower of google/siglip2-so400m-patch16-384. The class defaults of transformers are those of
+the base model, so the numbers are written out."""
+
+AUTO_MAP = {
+    "AutoConfig": "configuration_empathicinsight.EmpathicInsightFaceConfig",
+    "AutoModel": "modeling_empathicinsight.EmpathicInsightFaceModel",
+    "AutoModelForImageClassification": (
+        "modeling_empathicinsight.EmpathicInsightFaceForImageClassification"
+    ),
+}
+
+
+class EmpathicInsightFaceConfig(PreTrainedConfig):
+    """Settings of an EmpathicInsight-Face model.
+
+    Args:
+        vision_config: the tower, a `SiglipVisionConfig` or its fields as a dictionary. None: the
+            tower of google/siglip2-so400m-patch16-384. Fixed-resolution SigLIP2 checkpoints are of
+            the type "siglip" in transformers; "siglip2" there means NaFlex, which is not meant.
+        head_size: "small" (hidden widths 128, 32) or "large" (1024, 512, 256).
+        head_hidden_sizes: hidden widths of every head, instead of `head_size`.
+        head_dropout: after each hidden layer, in training only. Small was released with 0.1; the
+            value of Large is not known.
+        output_names: names of all outputs: 40 categories in canonical order, then none or 4
+            dimensions. None: the labels of `id2label`, else "emotion_0" and so on.
+        neutral_means: per output, what the model gives on average for neutral faces. None: not
+            known; the classification class then refuses to be built.
+        neutral_source: where `neutral_means` come from, in words.
+        score_scale: [low, high] of the rating scale of the 40 scores.
+        dimension_scales: name -> [low, high] of the outputs beyond the 40.
+        id2label, label2id: names of the 40 categories; they follow from `output_names`.
+
+    Raises:
+        ValueError: wrong number of names or means, labels that differ from the output names,
+            an unknown head size.
+
+    >>> config = EmpathicInsightFaceConfig(head_size="large")
+    >>> config.head_hidden_sizes, config.embedding_size, config.num_labels
+    ([1024, 512, 256], 1152, 40)
+    """
+
+    model_type = "empathicinsight_face"
+    sub_configs = {"vision_config": SiglipVisionConfig}  # noqa: RUF012 - the name is transformers'
+
+    def __init__(
+        self,
+        vision_config: SiglipVisionConfig | dict[str, Any] | None = None,
+        head_size: str | None = None,
+        head_hidden_sizes: list[int] | None = None,
+        head_dropout: float = 0.1,
+        output_names: list[str] | None = None,
+        neutral_means: list[float] | None = None,
+        neutral_source: str | None = None,
+        score_scale: tuple[float, float] = (0, 7),
+        dimension_scales: dict[str, list[float]] | None = None,
+        id2label: dict[int | str, str] | None = None,
+        label2id: dict[str, int] | None = None,
+        num_labels: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if vision_config is None:
+            vision_config = SO400M_PATCH16_384
+        if isinstance(vision_config, dict):
+            vision_config = SiglipVisionConfig(**vision_config)
+        self.vision_config = vision_config
+        self.head_size, self.head_hidden_sizes = _head_sizes(head_size, head_hidden_sizes)
+        self.head_dropout = head_dropout
+        labels = None if id2label is None else {int(i): name for i, name in id2label.items()}
+        if output_names is None:
+            names = labels or {i: f"emotion_{i}" for i in range(N_EMOTIONS)}
+            output_names = [names[index] for index in sorted(names)]
+        self.output_names = list(output_names)
+        self.neutral_means = neutral_means
+        self.neutral_source = neutral_source
+        self.score_scale = list(score_scale)
+        self.dimension_scales = dict(dimension_scales or {})
+        if labels is None:
+            labels = dict(enumerate(self.output_names[:N_EMOTIONS]))
+        if num_labels is not None and num_labels != N_EMOTIONS:
+            raise ValueError(f"num_labels is {num_labels}: the model has exactly {N_EMOTIONS}")
+        kwargs["auto_map"] = {**AUTO_MAP, **(kwargs.get("auto_map") or {})}
+        super().__init__(
+            id2label=labels,
+            label2id=label2id or {name: index for index, name in labels.items()},
+            **kwargs,
+        )
+        self.check()
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the pooled embedding, e.g. 1152."""
+        return self.vision_config.hidden_size
+
+    def check(self) -> None:
+        """Make sure that the fields agree with each other.
+
+        The model calls this again when it is built, for fields can be set at any time.
+
+        Raises:
+            ValueError: see the class.
+        """
+        names = self.output_names
+        if len(names) not in (N_EMOTIONS, N_EMOTIONS + 4) or len(set(names)) != len(names):
+            raise ValueError(
+                f"output_names holds {len(names)} names, {len(set(names))} of them different:"
+                f" {N_EMOTIONS} categories, then none or 4 dimensions, are expected"
+            )
+        labels = dict(enumerate(names[:N_EMOTIONS]))
+        if self.id2label != labels or self.label2id != {n: i for i, n in labels.items()}:
+            raise ValueError(
+                f"id2label and label2id must name exactly the first {N_EMOTIONS} output_names,"
+                f" in order; id2label has {len(self.id2label or {})} names"
+            )
+        means = self.neutral_means
+        if means is not None and (len(means) != len(names) or not all(map(math.isfinite, means))):
+            raise ValueError(
+                f"neutral_means holds {len(means)} values for {len(names)} outputs:"
+                " one finite number per output is expected"
+            )
+        if set(self.dimension_scales) - set(names[N_EMOTIONS:]):
+            raise ValueError(
+                f"dimension_scales names {sorted(self.dimension_scales)},"
+                f" but the dimensions are {names[N_EMOTIONS:]}"
+            )
+        # Older releases (5.6) have this field only where the JSON sets it.
+        if not getattr(self.vision_config, "vision_use_head", True):
+            raise ValueError("vision_config.vision_use_head is False: the pooled output is needed")
+
+    def describe(self) -> dict[str, str]:
+        """What each number of `scores` means: output name -> one sentence."""
+        low, high = self.score_scale
+        sentences = {}
+        for index, name in enumerate(self.output_names):
+            if index < N_EMOTIONS:
+                text = (
+                    f"{name}: how strongly people would say the face shows it, a regression score"
+                    f" near the rating scale {low:g} (absent) to {high:g} (very strong), not"
+                    " clipped, and no statement about what anybody feels"
+                )
+            else:
+                scale = self.dimension_scales.get(name)
+                span = f" near its scale {scale[0]:g} to {scale[1]:g}" if scale else ""
+                text = f"{name}: a dimension of the expression, a regression score{span}"
+            if self.neutral_means is not None:
+                text += f"; neutral faces get {self.neutral_means[index]:.2f} on average"
+            sentences[name] = f"{text}."
+        return sentences
+
+
+def _head_sizes(name: str | None, sizes: list[int] | None) -> tuple[str, list[int]]:
+    if sizes is None:
+        name = name or "small"
+        if name not in HIDDEN_SIZES:
+            raise ValueError(f"head_size is {name!r}: must be one of {', '.join(HIDDEN_SIZES)}")
+        return name, list(HIDDEN_SIZES[name])
+    sizes = list(sizes)
+    known = next((key for key, value in HIDDEN_SIZES.items() if value == sizes), "custom")
+    if name not in (None, known):
+        raise ValueError(f"head_size is {name!r}, but head_hidden_sizes {sizes} are {known!r}")
+    return known, sizes
+
+
+EmpathicInsightFaceConfig.register_for_auto_class()
