@@ -153,10 +153,9 @@ def _dataset(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
     defaults = [c["config_name"] for c in front["configs"] if c.get("default")]
     annotators = Counter(_annotators(repo, "hq"))
     everybody = set(annotators) | set(_annotators(repo, "big")) | set(_annotators(repo, "binary"))
-    simulated = any(name.startswith("simulated") for name in everybody)
     return {
         "title": TITLES["dataset"],
-        "notice": SIMULATED if simulated else "",
+        "notice": SIMULATED if any(map(_is_simulated, everybody)) else "",
         "repo_id": repo.resolve().name,
         "default": defaults[0] if defaults else next(iter(configs)),
         "configs": configs,
@@ -179,6 +178,10 @@ def _dataset_limits(configs: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _is_simulated(annotator: str) -> bool:
+    return annotator.startswith("simulated")
+
+
 def _annotators(repo: Path, config: str) -> list[str]:
     """Every annotator entry of a config, one per image and annotator (or vote)."""
     import pyarrow.parquet as parquet
@@ -197,19 +200,38 @@ def _model(repo: Path) -> dict[str, Any]:
     config = _read_json(repo / "config.json")
     training = repo / "training.json"
     record = _read_json(training) if training.is_file() else {}
+    stages = record.get("stages", {}).values()
+    annotators = [name for stage in stages for name in stage.get("annotators", [])]
     outputs = config["output_names"]
     size = config.get("head_size", "custom").capitalize()
     return {
         "title": f"{TITLES['model']} {size}",
-        "notice": SIMULATED if record.get("simulated") else "",
+        "notice": SIMULATED if any(map(_is_simulated, annotators)) else "",
         "repo_id": repo.resolve().name,
         "dimensions": outputs[len(EMOTIONS) :],
         "n_outputs": len(outputs),
         "head_sizes": " -> ".join(map(str, [*config["head_hidden_sizes"], 1])),
         "embedding_size": config["vision_config"]["hidden_size"],
         "neutral_source": config["neutral_source"] or "not stated",
-        "stages": record.get("lines", []),
+        "stages": _stage_lines(record),
     }
+
+
+def _stage_lines(record: Mapping[str, Any]) -> list[str]:
+    """One line per training stage that was run, from training.json."""
+    lines = []
+    for name, stage in record.get("stages", {}).items():
+        if stage.get("run"):
+            images = stage["images"]
+            measures = ", ".join(f"{key} {value:.3f}" for key, value in stage["held_out"].items())
+            lines.append(
+                f"Stage `{name}`: {images['training']:,} images, {images['held_out']:,} more held"
+                f" out; labels by {', '.join(stage['annotators'])}. On the held-out images:"
+                f" {measures}."
+            )
+        else:
+            lines.append(f"Stage `{name}`: not run.")
+    return lines
 
 
 def _model_front_matter() -> dict[str, Any]:

@@ -108,12 +108,20 @@ def test_rendering_twice_changes_nothing(tmp_path):
 
 
 def test_a_model_card_from_config_and_training(tmp_path):
-    repo = _model(tmp_path, lines=["stage 1: 90 images"], simulated=True)
+    ratings = {
+        "run": True,
+        "annotators": ["simulated-vlm"],
+        "images": {"training": 1080, "held_out": 120},
+        "held_out": {"mae": 0.3584},
+    }
+    repo = _model(tmp_path, stages={"ratings": ratings, "votes": {"run": False}})
     render_card(repo)
     front, body = _front(repo), _body(repo)
     assert front["library_name"] == "transformers"
     assert front["pipeline_tag"] == "image-classification"
-    assert "stage 1: 90 images" in body
+    assert "Stage `ratings`: 1,080 images, 120 more held out; labels by simulated-vlm." in body
+    assert "mae 0.358" in body
+    assert "Stage `votes`: not run." in body
     assert "128 -> 32 -> 1" in body
     assert "(batch, 96)" in body
     assert SIMULATED in body

@@ -1,0 +1,89 @@
+"""Every number in the README stands in a file of results/: pytest tests/test_readme.py"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _results(name):
+    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _table(first_column):
+    """Rows of the Markdown table whose header starts with a column."""
+    lines = README.split(f"| {first_column} |")[1].splitlines()[2:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def _interval(pair):
+    return "-" if None in pair else f"[{pair[0]:.3f}, {pair[1]:.3f}]"
+
+
+def test_the_vote_table_is_that_of_the_real_file():
+    found = {row["emotion"]: row for row in _results("votes")["emotions"]}
+    rows = _table("category")
+    assert len(rows) >= 5
+    for emotion, n, *shares in rows:
+        row = found[emotion]
+        assert int(n) == row["n"]
+        expected = [f"{row[k]:.3f}" for k in ("agreement", "partial", "disagreement")]
+        assert shares == expected
+
+
+def test_the_transfer_row_is_that_of_the_real_file():
+    (row,) = _table("class")
+    overall = _results("transfer_ferd_first80")["classes"][-1]
+    expected = [f"{overall[k]:.3f}" for k in ("hit_rate", "top1", "class_sum")]
+    assert row == ["overall", str(overall["n"]), *expected]
+
+
+def test_the_demo_table_is_that_of_a_demo():
+    demo = _results("demo")
+    expected = [
+        [
+            name,
+            f"{row['weighted_kappa']:.3f}",
+            _interval(row["weighted_kappa_ci"]),
+            "-" if row["spearman"] is None else f"{row['spearman']:.3f}",
+            _interval(row["spearman_ci"]),
+        ]
+        for name, row in demo["agreement"].items()
+    ]
+    rows = [[cell.strip("`") for cell in row] for row in _table("annotator")]
+    assert rows[:-1] == expected
+    anchor = next(iter(demo["agreement"].values()))
+    assert rows[-1][1:3] == [f"{anchor['human_kappa']:.3f}", _interval(anchor["human_kappa_ci"])]
+
+
+def test_counts_in_the_text_are_those_of_the_files():
+    votes = _results("votes")
+    assert f"{votes['n_votes']:,} answers on {votes['n_images']:,} images" in README
+    faces = sum(_results("demo")["faces"].values())
+    assert f"draws {faces:,} schematic faces" in README
+    alpha = _results("published")["krippendorff_alpha"]["values"]
+    printed = re.search(r"alpha: (\S+) for Elation,\s+(\S+) for\s+Interest", README)
+    assert [float(value) for value in printed.groups()] == [
+        round(alpha[name], 2) for name in ("Elation", "Interest")
+    ]
+
+
+def test_published_values_are_complete_and_apart_from_ours():
+    published = _results("published")
+    for name, entry in published.items():
+        if name != "note":
+            assert set(entry) == {"source", "confidence", "values"}
+    assert len(published["krippendorff_alpha"]["values"]) == 40
+    pairs = published["mean_kappa_human_pairs"]["values"]
+    assert len(pairs) == 17
+    # The mean of the 17 printed pairs, as the field quotes it.
+    assert round(sum(pairs.values()) / 17, 3) == 0.184
