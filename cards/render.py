@@ -150,6 +150,9 @@ def _dataset(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
     infos = front.get("dataset_info", [])
     infos = infos if isinstance(infos, list) else [infos]
     configs = {info["config_name"]: info for info in infos}
+    for name in configs:
+        if not any((repo / name).glob("*.parquet")):
+            raise EmoNetFaceError(f"{repo}: config {name!r} has no Parquet files; build it again")
     defaults = [c["config_name"] for c in front["configs"] if c.get("default")]
     annotators = Counter(_annotators(repo, "hq"))
     everybody = set(annotators) | set(_annotators(repo, "big")) | set(_annotators(repo, "binary"))
@@ -189,10 +192,14 @@ def _annotators(repo: Path, config: str) -> list[str]:
     column = "votes" if config == "binary" else "ratings"
     names: list[str] = []
     for shard in sorted((repo / config).glob("*.parquet")):
-        # One leaf of the nested column: the scores and the pictures stay on disk.
-        table = parquet.ParquetFile(shard).read(columns=[f"{column}.list.element.annotator"])
-        for chunk in table.column(0).chunks:
-            names += chunk.flatten().field("annotator").to_pylist()
+        try:
+            # One leaf of the nested column: the scores and the pictures stay on disk.
+            table = parquet.ParquetFile(shard).read(columns=[f"{column}.list.element.annotator"])
+            for chunk in table.column(0).chunks:
+                names += chunk.flatten().field("annotator").to_pylist()
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            reason = str(error).partition("\n")[0]
+            raise EmoNetFaceError(f"{shard}: cannot be read ({reason})") from None
     return names
 
 

@@ -93,22 +93,40 @@ def rows(
             yield Reject.of(vote, votes)
             continue
         cast.setdefault(vote.image_id, []).append((row, vote))
-        counts["votes"] += 1
-        if vote.alias:
-            counts[f"votes on {vote.alias!r} read as {vote.emotion!r}"] += 1
-    for image_id, numbered in cast.items():
-        answers = [vote for _, vote in numbered]
+        count_vote(vote, counts)
+    for image_id, face in faces.columns(cast):
+        answers = [vote for _, vote in cast[image_id]]
         try:
-            face = faces.columns(image_id)
-            prompted = face["prompted_emotion"]
-            roles = tell_roles(answers, None if prompted is None else EMOTIONS[prompted])
+            if isinstance(face, EmoNetFaceError):
+                raise face
+            row = face | vote_columns(answers, face["prompted_emotion"], counts)
         except EmoNetFaceError as error:
             record = {"image_id": image_id, "votes": [_answer(vote) for vote in answers]}
-            yield Reject(str(votes), numbered[0][0], str(error), record)
+            yield Reject(str(votes), cast[image_id][0][0], str(error), record)
             continue
-        _count(answers, roles, counts)
-        yield face | _vote_columns(answers, roles)
+        yield row
     faces.count_unused(set(cast), counts)
+
+
+def vote_columns(votes: Sequence[Vote], prompted: int | None, counts: Counter[str]) -> Row:
+    """The columns of an image's votes and of their roles, and what to count.
+
+    Args:
+        votes: all votes on one image, at least one, in the order to be kept.
+        prompted: index of the emotion it was prompted for, where that is known.
+        counts: of the report.
+
+    Raises:
+        EmoNetFaceError: as `tell_roles`.
+    """
+    roles = tell_roles(votes, None if prompted is None else EMOTIONS[prompted])
+    target, contrast, _ = roles
+    _count(votes, roles, counts)
+    return {
+        "target_emotion": None if target is None else INDEX[target],
+        "contrast_emotion": None if contrast is None else INDEX[contrast],
+        "votes": [_answer(vote) | {"emotion": INDEX[vote.emotion]} for vote in votes],
+    }
 
 
 def tell_roles(votes: Sequence[Vote], prompted: str | None = None) -> Roles:
@@ -162,6 +180,13 @@ def _other(emotion: str, emotions: Sequence[str]) -> str | None:
     return next((other for other in emotions if other != emotion), None)
 
 
+def count_vote(vote: Vote, counts: Counter[str]) -> None:
+    """Count a vote that was read, and its spelling where that was an alias."""
+    counts["votes"] += 1
+    if vote.alias:
+        counts[f"votes on {vote.alias!r} read as {vote.emotion!r}"] += 1
+
+
 def _count(votes: Sequence[Vote], roles: Roles, counts: Counter[str]) -> None:
     target, _, how = roles
     told = f"images with the target told from {how}" if how else "images with no target to be told"
@@ -176,12 +201,3 @@ def _count(votes: Sequence[Vote], roles: Roles, counts: Counter[str]) -> None:
 
 def _answer(vote: Vote) -> dict[str, Any]:
     return {"annotator": vote.annotator, "emotion": vote.emotion, "present": vote.present}
-
-
-def _vote_columns(votes: Sequence[Vote], roles: Roles) -> Row:
-    target, contrast, _ = roles
-    return {
-        "target_emotion": None if target is None else INDEX[target],
-        "contrast_emotion": None if contrast is None else INDEX[contrast],
-        "votes": [_answer(vote) | {"emotion": INDEX[vote.emotion]} for vote in votes],
-    }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from dataset_scripts.generators import generator_of
 from dataset_scripts.prompt_records import check_facts, check_keys, prompt_columns, text_value
+from dataset_scripts.provenance import fill_from_prompt
 from dataset_scripts.schema import Row
 from emonet_face.imaging import ImageFile
 
@@ -17,14 +19,19 @@ def face_columns(
     record: Mapping[str, Any],
     image: ImageFile | None = None,
     name: str | None = None,
+    counts: Counter[str] | None = None,
 ) -> Row:
     """The 11 columns `image` to `prompted_gender`.
+
+    What the record does not say is told from its prompt and from the image's name, where they
+    follow a published form.
 
     Args:
         image_id: the image's stem.
         record: its prompt record; empty where there is none.
         image: the image; None leaves its columns null.
         name: the image's file name, stored beside the bytes.
+        counts: counts what the prompt told.
 
     Raises:
         EmoNetFaceError: the record has an unknown key or a bad value, or describes another image.
@@ -33,6 +40,7 @@ def face_columns(
     check_keys(record)
     check_facts(record, image_id, image)
     prompt = prompt_columns(record)
+    fill_from_prompt(prompt, Counter() if counts is None else counts)
     return {
         "image": None if image is None else {"bytes": image.data, "path": name},
         "image_id": image_id,

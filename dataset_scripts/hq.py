@@ -6,29 +6,19 @@ emonet-face build hq --ratings hq.csv --images faces/ --out emonet-face
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from dataset_scripts.columns import rating_columns
 from dataset_scripts.faces import Faces
+from dataset_scripts.rating_table import RatingTable, read_rating_table, touched
 from dataset_scripts.rejects import Reject
 from dataset_scripts.repository import BuildReport, build_configs, check_repo
 from dataset_scripts.schema import Row
 from dataset_scripts.shards import IMAGE_GROUP_ROWS, LABEL_GROUP_ROWS
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.released import BadRow, Rating, iter_ratings
-from emonet_face.taxonomy import EMOTIONS
-
-
-@dataclass
-class _Ratings:
-    """A ratings file, read: people's rows by image, models' rows, and what was rejected."""
-
-    people: dict[str, list[tuple[int, Rating]]] = field(default_factory=dict)
-    models: list[Rating] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+from emonet_face.ratings import Scores
+from emonet_face.released import Rating
 
 
 def build_hq(
@@ -56,12 +46,12 @@ def build_hq(
     """
     check_repo(out)
     counts: Counter[str] = Counter()
-    table = _read(ratings, counts)
+    table = read_rating_table(ratings, counts)
     return build_configs(
         out,
         {
-            "hq": _human_rows(ratings, table, Faces(images, prompts), counts),
-            "hq_baselines": map(_baseline_row, table.models),
+            "hq": _rows(table, Faces(images, prompts), counts),
+            "hq_baselines": map(baseline_row, table.models),
         },
         source=ratings,
         strict=strict,
@@ -90,74 +80,35 @@ def rows(
         EmoNetFaceError: a file or folder as a whole cannot be used.
     """
     counts = Counter() if counts is None else counts
-    yield from _human_rows(ratings, _read(ratings, counts), Faces(images, prompts), counts)
+    yield from _rows(read_rating_table(ratings, counts), Faces(images, prompts), counts)
 
 
-def _read(ratings: Path, counts: Counter[str]) -> _Ratings:
-    table = _Ratings()
-    first: dict[tuple[str, str], tuple[int, Rating]] = {}
-    for row, rating in enumerate(iter_ratings(ratings), start=1):
-        if isinstance(rating, BadRow):
-            table.rejects.append(Reject.of(rating, ratings))
-            continue
-        seen_row, seen = first.setdefault((rating.image_id, rating.annotator), (row, rating))
-        if seen_row != row:
-            reason = _repeat(rating, seen, seen_row)
-            table.rejects.append(Reject(str(ratings), row, reason, _record(rating)))
-            continue
-        if rating.human:
-            table.people.setdefault(rating.image_id, []).append((row, rating))
-        else:
-            table.models.append(rating)
-        counts["rating rows of people" if rating.human else "rating rows of models"] += 1
-        counts["values of extra dimensions, not stored"] += len(rating.scores.dimensions)
-        for alias in rating.scores.aliases:
-            counts[f"keys {alias!r} read as its category"] += 1
-    return table
-
-
-def _repeat(rating: Rating, first: Rating, row: int) -> str:
-    same = (rating.human, rating.scores.scores) == (first.human, first.scores.scores)
-    scores = "the same scores" if same else "other scores"
-    return (
-        f"{rating.annotator!r} already rated image {rating.image_id!r} in row {row}, with {scores};"
-        " the first row is kept"
-    )
-
-
-def _record(rating: Rating) -> dict[str, Any]:
-    given = zip(EMOTIONS, rating.scores.scores, strict=True)
-    return {
-        "image": rating.image,
-        "annotator": rating.annotator,
-        "human": rating.human,
-        "annotations": {name: score for name, score in given if score is not None},
-    }
-
-
-def _human_rows(
-    ratings: Path, table: _Ratings, faces: Faces, counts: Counter[str]
-) -> Iterator[Row | Reject]:
+def _rows(table: RatingTable, faces: Faces, counts: Counter[str]) -> Iterator[Row | Reject]:
     yield from table.rejects
     yield from faces.rejects
-    for image_id, rated in table.people.items():
-        try:
-            face = faces.columns(image_id)
-        except EmoNetFaceError as error:
-            record = {"image_id": image_id, "ratings": [_record(rating) for _, rating in rated]}
-            yield Reject(str(ratings), rated[0][0], str(error), record)
-            continue
-        counts[f"images rated by {len(rated)}"] += 1
-        counts["untouched sliders read as 0"] += sum(len(r.scores.gaps) for _, r in rated)
-        yield face | rating_columns([(r.annotator, _touched(r)) for _, r in rated])
+    for image_id, face in faces.columns(table.people):
+        if isinstance(face, EmoNetFaceError):
+            yield table.reject(image_id, str(face))
+        else:
+            rated = [(rating.annotator, rating.scores) for _, rating in table.people[image_id]]
+            yield face | people_columns(rated, counts)
     faces.count_unused(set(table.people), counts)
 
 
-def _touched(rating: Rating) -> list[float | None]:
-    return [0.0 if score is None else score for score in rating.scores.scores]
+def people_columns(rated: Sequence[tuple[str, Scores]], counts: Counter[str]) -> Row:
+    """The columns `ratings` and `median_scores` of an image rated by people, and what to count.
+
+    Args:
+        rated: (annotator, what it gave), at least one.
+        counts: of the report.
+    """
+    counts[f"images rated by {len(rated)}"] += 1
+    counts["untouched sliders read as 0"] += sum(len(scores.gaps) for _, scores in rated)
+    return rating_columns([(annotator, touched(scores)) for annotator, scores in rated])
 
 
-def _baseline_row(rating: Rating) -> Row:
+def baseline_row(rating: Rating) -> Row:
+    """The row of config `hq_baselines` for a model's ratings; what it did not rate stays null."""
     return {
         "image_id": rating.image_id,
         "annotator": rating.annotator,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from dataset_scripts.prompt_records import text_value
 from dataset_scripts.rejects import Reject
+from dataset_scripts.scratch import decode, encode
 from dataset_scripts.strict_json import Line, iter_lines, parse_object
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import image_stem
+from emonet_face.imaging import checked_stem
 from emonet_face.ratings import Scores, parse_scores, resolve_dimension
 from emonet_face.taxonomy import DIMENSIONS
 
@@ -90,36 +92,55 @@ def median_dimensions(labels: Sequence[Label]) -> dict[str, float | None] | None
 
 
 class LabelFile:
-    """The lines of `annotate`'s JSON lines by image; only their places are kept in memory.
+    """The lines of `annotate`'s JSON lines by image; a table on disk keeps their places.
 
     Attributes:
         path: the file.
-        rejects: lines that name no image.
+        state: its size and times; an unchanged file has the same.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: sqlite3.Connection) -> None:
         """
+        Args:
+            path: the file; it is read by `index`.
+            table: of `scratch()`, for the places.
+
+        Raises:
+            EmoNetFaceError: there is no such file.
+        """
+        self.path = path
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
+        self.state = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+        self._table = table
+        table.execute("CREATE TABLE labels (stem BLOB, line INTEGER, offset INTEGER, size INTEGER)")
+
+    def index(self) -> Iterator[Reject]:
+        """Go through the file once, before anything else is asked; lines that name no image come
+        as Rejects.
+
         Raises:
             EmoNetFaceError: the file cannot be read or is empty.
         """
-        self.path = path
-        self.rejects: list[Reject] = []
-        self._places: dict[str, list[tuple[int, int, int]]] = {}
-        for line in iter_lines(path):
+        for line in iter_lines(self.path):
             if isinstance(line, Reject):
-                self.rejects.append(line)
+                yield line
                 continue
             try:
-                image_id = image_stem(text_value(line.record.get("image"), "image"))
+                image_id = checked_stem(text_value(line.record.get("image"), "image"))
             except EmoNetFaceError as error:
-                self.rejects.append(self._reject(line, error))
+                yield self._reject(line, error)
                 continue
-            place = line.number, line.offset, line.length
-            self._places.setdefault(image_id, []).append(place)
+            place = encode(image_id), line.number, line.offset, line.length
+            self._table.execute("INSERT INTO labels VALUES (?, ?, ?, ?)", place)
+        self._table.execute("CREATE INDEX label_stem ON labels (stem, line)")
 
-    def take(self, image_id: str) -> Iterator[Label | Reject]:
-        """The labels of an image in file order, each bad line as a Reject; once per image."""
-        for line in self._lines(self._places.pop(image_id, [])):
+    def of(self, image_id: str) -> Iterator[Label | Reject]:
+        """The labels of an image in file order, each bad line as a Reject."""
+        query = "SELECT line, offset, size FROM labels WHERE stem = ? ORDER BY line"
+        for line in self._lines(self._table.execute(query, (encode(image_id),))):
             try:
                 if "scores" not in line.record and "error" in line.record:
                     raise EmoNetFaceError(f"the annotator failed: {line.record['error']!r}")
@@ -127,13 +148,18 @@ class LabelFile:
             except EmoNetFaceError as error:
                 yield self._reject(line, error)
 
-    def left(self, source: Path) -> Iterator[Reject]:
-        """The lines whose image was not asked for, as Rejects."""
-        for image_id, places in self._places.items():
-            for line in self._lines(places):
-                yield self._reject(line, EmoNetFaceError(f"no image {image_id!r} in {source}"))
+    def without_image(self, has_image: Callable[[str], bool], source: Path) -> Iterator[Reject]:
+        """The lines on images that are not there, as Rejects."""
+        missing = (
+            place
+            for stem, *place in self._table.execute("SELECT * FROM labels ORDER BY line")
+            if not has_image(decode(stem))
+        )
+        for line in self._lines(missing):
+            stem = checked_stem(line.record["image"])
+            yield self._reject(line, EmoNetFaceError(f"no image {stem!r} in {source}"))
 
-    def _lines(self, places: Sequence[tuple[int, int, int]]) -> Iterator[Line]:
+    def _lines(self, places: Iterable[Sequence[int]]) -> Iterator[Line]:
         with self.path.open("rb") as stream:
             for number, offset, length in places:
                 stream.seek(offset)

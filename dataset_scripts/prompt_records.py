@@ -13,7 +13,7 @@ from typing import Any
 from dataset_scripts.rejects import Reject
 from dataset_scripts.strict_json import Line, iter_lines
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import ImageFile, image_stem
+from emonet_face.imaging import ImageFile, checked_stem
 from emonet_face.ratings import resolve
 from emonet_face.taxonomy import INDEX
 
@@ -114,7 +114,7 @@ def read_prompts(path: Path) -> tuple[dict[str, Line], list[Reject]]:
             rejects.append(line)
             continue
         try:
-            image_id = image_stem(text_value(line.record.get("image_id"), "image_id"))
+            image_id = checked_stem(text_value(line.record.get("image_id"), "image_id"))
             first = lines.setdefault(image_id, line)
             if first is not line:
                 raise EmoNetFaceError(f"image {image_id!r} already has line {first.number}")

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from emonet_face.outputs import first_line_has, new_file
 from emonet_face.released import BadRow
 
 KEYS = ("file", "row", "reason", "record")
+_ERRORS = "backslashreplace"
 _PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|\S*/\S*|\d+(\.\d+)?""")
 
 
@@ -66,12 +69,34 @@ class Rejects:
         first: the first reject.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, strict: bool = False) -> None:
-        self.n = 0
-        self.reasons: Counter[str] = Counter()
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        strict: bool = False,
+        kept: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Args:
+            stream: where they are written; None for nowhere.
+            strict: the first one is an error.
+            kept: the `state` of an earlier run that this one goes on from.
+        """
+        self.n = kept["n"] if kept else 0
+        self.reasons: Counter[str] = Counter(kept["reasons"] if kept else ())
         self.first: Reject | None = None
+        self._bytes = kept["bytes"] if kept else 0
         self._stream = stream
         self._strict = strict
+
+    def state(self) -> dict[str, Any]:
+        """What a later run needs to go on from here, as JSON values."""
+        return {"n": self.n, "bytes": self._bytes, "reasons": dict(self.reasons)}
+
+    def flush(self) -> None:
+        """See to it that all rejects so far are in the file."""
+        if self._stream is not None:
+            self._stream.flush()
 
     def accepted(
         self, rows: Iterable[Row | Reject], *, source: Path, needed: bool = True
@@ -108,7 +133,9 @@ class Rejects:
         self.reasons[kind_of(reject.reason)] += 1
         if self._stream is not None:
             line = {key: getattr(reject, key) for key in KEYS}
-            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            text = json.dumps(line, ensure_ascii=False) + "\n"
+            self._stream.write(text)
+            self._bytes += len(text.encode("utf-8", errors=_ERRORS))
 
 
 def rejects_path(repo: Path, config: str) -> Path:
@@ -117,21 +144,35 @@ def rejects_path(repo: Path, config: str) -> Path:
 
 
 @contextmanager
-def rejects_file(path: Path, *, strict: bool) -> Iterator[Rejects]:
+def rejects_file(
+    path: Path,
+    *,
+    strict: bool,
+    work: Path | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> Iterator[Rejects]:
     """Give the Rejects of one build; put their file at `path` when the block ends well.
 
     Without a reject there is no file, and one of an earlier build goes. Lone surrogates, which
     JSON sources may hold and UTF-8 cannot, are written as the JSON escapes they came as.
 
+    Args:
+        path: where the file goes.
+        strict: the first reject is an error.
+        work: where they are written meanwhile, for builds that can go on after a kill.
+        kept: the `Rejects.state` to go on from; what `work` holds beyond it is cut off.
+
     Raises:
         EmoNetFaceError: a file that is not ours stands at `path`.
     """
     ours = first_line_has(*(f'"{key}": ' for key in KEYS))
-    with (
-        new_file(path, ours) as aside,
-        aside.open("w", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
-        rejects = Rejects(stream, strict=strict)
-        yield rejects
+    with new_file(path, ours) as aside:
+        with (work or aside).open("ab") as file:
+            file.truncate(kept["bytes"] if kept else 0)
+            with io.TextIOWrapper(file, encoding="utf-8", errors=_ERRORS, newline="\n") as stream:
+                rejects = Rejects(stream, strict=strict, kept=kept)
+                yield rejects
+        if work is not None:
+            shutil.copyfile(work, aside)
     if not rejects.n:
         path.unlink(missing_ok=True)

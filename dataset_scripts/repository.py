@@ -1,8 +1,8 @@
 """The dataset repo: write or replace configs, whole or not at all, and say what was built.
 
 A repo is a folder with a README whose front matter has the tag `emonet-face`. New shards are
-written aside, what stays is linked beside them, the README comes last, and one rename puts the
-folder in place: whoever loads it meanwhile sees the old repo or the new one.
+written aside, what stays is linked beside them, `croissant.json` and then the README come last, and
+one rename puts the folder in place: whoever loads it meanwhile sees the old repo or the new one.
 
 Each `configs:` entry carries `description: sha256:<of its shards>`, because `load_dataset` caches
 a local folder by the text of its YAML alone and would serve old rows for changed shards.
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset_scripts.rejects import Reject, rejects_file, rejects_path
+from dataset_scripts.croissant import write_croissant
+from dataset_scripts.rejects import Reject, Rejects, rejects_file, rejects_path
+from dataset_scripts.repo_files import CROISSANT, check_outputs
 from dataset_scripts.schema import (
     CONFIGS,
     SPLITS,
@@ -73,6 +75,25 @@ class BuildReport:
     rejects: Path | None
     counts: dict[str, int]
 
+    @classmethod
+    def of(
+        cls,
+        repo: Path,
+        written: Mapping[str, Shards],
+        rejects: Rejects,
+        path: Path,
+        counts: Mapping[str, int],
+    ) -> BuildReport:
+        """The report of a build that is done; `path` is its rejects file."""
+        return cls(
+            repo=repo,
+            rows={config: shards.n_rows for config, shards in written.items()},
+            n_rejected=rejects.n,
+            reasons=dict(rejects.reasons.most_common()),
+            rejects=path if rejects.n else None,
+            counts=dict(counts),
+        )
+
     def lines(self) -> list[str]:
         """The report as lines of text."""
         lines = [f"{self.repo}: {config} has {n:,} rows" for config, n in self.rows.items()]
@@ -89,8 +110,16 @@ def is_ours(repo: Path) -> bool:
         data, _ = read_front_matter(repo)
     except EmoNetFaceError:
         return False
-    tags = data.get("tags")
-    return isinstance(tags, list) and TAG in tags
+    return is_tagged(data)
+
+
+def is_tagged(front: Mapping[str, Any]) -> bool:
+    """Whether a front matter is that of a dataset repo of this software.
+
+    The tag alone does not tell: model cards carry it too.
+    """
+    tags = front.get("tags")
+    return isinstance(tags, list) and TAG in tags and "configs" in front
 
 
 def check_repo(repo: Path) -> None:
@@ -132,14 +161,7 @@ def build_configs(
             for config, rows in tables.items()
         }
         written = write_configs(out, accepted, group_rows=group_rows)
-    return BuildReport(
-        repo=out,
-        rows={config: shards.n_rows for config, shards in written.items()},
-        n_rejected=rejects.n,
-        reasons=dict(rejects.reasons.most_common()),
-        rejects=path if rejects.n else None,
-        counts=dict(counts),
-    )
+    return BuildReport.of(out, written, rejects, path, counts)
 
 
 def write_configs(
@@ -152,16 +174,40 @@ def write_configs(
     Raises:
         EmoNetFaceError: `repo` exists and is not ours.
     """
-    written: dict[str, Shards] = {}
+
+    def write(folder: Path) -> dict[str, Shards]:
+        return {
+            config: write_shards(
+                track(rows, f"writing {config}"), folder, config, group_rows=group_rows
+            )
+            for config, rows in tables.items()
+        }
+
+    return replace_configs(repo, tables, write)
+
+
+def replace_configs(
+    repo: Path, configs: Iterable[str], write: Callable[[Path], Mapping[str, Shards]]
+) -> dict[str, Shards]:
+    """Put the shards of configs in a repo, in one step.
+
+    `croissant.json` is written anew and what `check` wrote goes; everything else in the repo stays.
+
+    Args:
+        repo: the dataset repo, perhaps not there yet.
+        configs: those to replace; one that comes back without rows is left out.
+        write: puts the shards below the folder it is given, as `write_shards` does.
+
+    Raises:
+        EmoNetFaceError: `repo` exists and is not ours.
+    """
+    replaced = set(configs)
     with new_folder(repo, is_ours) as aside:
-        for config, rows in tables.items():
-            shown = track(rows, f"writing {config}")
-            shards = write_shards(shown, aside, config, group_rows=group_rows)
-            if shards.n_rows:
-                written[config] = shards
-        _carry_over(repo, aside, leave={README, *tables})
+        written = {name: shards for name, shards in write(aside).items() if shards.n_rows}
+        _carry_over(repo, aside, leave={README, CROISSANT, *check_outputs(repo), *replaced})
+        write_croissant(aside, dict(ChainMap(*(shards.hashes for shards in written.values()))))
         data, body = read_front_matter(repo)
-        write_front_matter(aside, _with_configs(data, written, set(tables)), body or _BODY)
+        write_front_matter(aside, _with_configs(data, written, replaced), body or _BODY)
     return written
 
 

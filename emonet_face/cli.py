@@ -38,6 +38,8 @@ build_app = typer.Typer(
 )
 app.add_typer(build_app, name="build")
 
+OPTIONAL_VALUE = ("--from-hub",)
+
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; ours is replaced.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
@@ -58,11 +60,19 @@ class Target(enum.StrEnum):
     affectnet = "affectnet"
 
 
+class PublishedFile(enum.StrEnum):
+    ratings = "ratings"
+    votes = "votes"
+    taxonomy = "taxonomy"
+    heads_small = "heads-small"
+    heads_large = "heads-large"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code (0 done, 1 partly, 2 bad input)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
+    arguments = _with_empty_values([a for a in arguments if a != "--debug"])
     try:
         app(args=arguments, standalone_mode=True)
     except SystemExit as stop:
@@ -75,23 +85,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _with_empty_values(arguments: list[str]) -> list[str]:
+    """Give an empty value to options of OPTIONAL_VALUE that stand alone: typer wants one."""
+    following = [*arguments[1:], "--"]
+    return [
+        f"{argument}=" if argument in OPTIONAL_VALUE and after.startswith("-") else argument
+        for argument, after in zip(arguments, following, strict=False)
+    ]
+
+
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """One table on standard output; NaN and None are shown as a dash."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], n_left: int = 1
+) -> None:
+    """One table on standard output; NaN and None are shown as a dash.
+
+    The first `n_left` columns are set to the left, the others to the right.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if index < n_left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
 
 
 def _cell(value: object) -> str:
@@ -162,11 +186,41 @@ def taxonomy(
     print(f"Aliases: {', '.join(f'{a} = {name}' for a, name in tax.ALIASES.items())}")
 
 
+@app.command()
+def fetch(
+    names: Annotated[list[PublishedFile], typer.Argument(help="Which published files.")],
+    out: Annotated[Path, typer.Option(help="Folder; what is there and right is left as it is.")],
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EMONET_FACE_BASE_URL",
+            help="Mirror of raw.githubusercontent.com. The Hub's is set by HF_ENDPOINT.",
+        ),
+    ] = None,
+) -> None:
+    """Published ratings, votes, taxonomy and head files, each checked against its hash.
+
+    A fetch that broke off goes on where it stopped; what has another hash is not kept.
+    """
+    from dataset_scripts.fetch import fetch as run
+
+    for line in run([name.value for name in names], out, base_url=base_url):
+        print(line)
+
+
 Images = Annotated[
     Path | None, typer.Option(help="Folder of images, matched to rows by file-name stem.")
 ]
 Prompts = Annotated[
     Path | None, typer.Option(help="JSON lines of prompt records, each with an image_id.")
+]
+FromHub = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ID_OR_DIR]",
+        help="Read a dataset repo in the published form: a Hub id or a folder of Parquet files; "
+        "without a value, the published repo.",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Any bad row: write nothing, exit 2.")]
 Repo = Annotated[Path, typer.Option("--out", help="Dataset repo folder; other configs are kept.")]
@@ -179,30 +233,70 @@ def _print_build(report: BuildReport) -> None:
 
 @build_app.command("hq")
 def build_hq(
-    ratings: Annotated[Path, typer.Option(help="CSV in the form of the published hq.csv.")],
     out: Repo,
+    ratings: Annotated[
+        Path | None, typer.Option(help="CSV in the form of the published hq.csv.")
+    ] = None,
     images: Images = None,
+    from_hub: FromHub = None,
     prompts: Prompts = None,
     strict: Strict = False,
 ) -> None:
-    """Ratings by people and models -> configs hq and hq_baselines."""
-    from dataset_scripts.hq import build_hq as build
+    """Ratings by people and models -> configs hq and hq_baselines.
 
-    _print_build(build(ratings, out, images=images, prompts=prompts, strict=strict))
+    Give --ratings, with --images where there are any, or --from-hub. The published repo has lost
+    its file names: with --from-hub and --ratings they are found again by who gave which ratings;
+    without --ratings an image is named by its sha256 and there are no baselines.
+    """
+    if from_hub is None:
+        if ratings is None:
+            raise EmoNetFaceError("build hq: give --ratings hq.csv, --from-hub or both")
+        from dataset_scripts.hq import build_hq as build
+
+        report = build(ratings, out, images=images, prompts=prompts, strict=strict)
+    else:
+        _no_other("--from-hub", "the pictures", **{"--images": images})
+        from dataset_scripts.from_hub import build_hq_from_hub as build
+
+        report = build(from_hub, out, ratings=ratings, prompts=prompts, strict=strict)
+    _print_build(report)
 
 
 @build_app.command("binary")
 def build_binary(
-    votes: Annotated[Path, typer.Option(help="CSV in the form of the published binary.csv.")],
     out: Repo,
+    votes: Annotated[
+        Path | None, typer.Option(help="CSV in the form of the published binary.csv.")
+    ] = None,
     images: Images = None,
+    from_hub: FromHub = None,
     prompts: Prompts = None,
     strict: Strict = False,
 ) -> None:
-    """Yes/no votes -> config binary."""
-    from dataset_scripts.binary import build_binary as build
+    """Yes/no votes -> config binary.
 
-    _print_build(build(votes, out, images=images, prompts=prompts, strict=strict))
+    Give --votes, with --images and --prompts where there are any, or --from-hub, which has votes,
+    pictures and prompts of its own.
+    """
+    if from_hub is None:
+        if votes is None:
+            raise EmoNetFaceError("build binary: give --votes binary.csv or --from-hub")
+        from dataset_scripts.binary import build_binary as build
+
+        report = build(votes, out, images=images, prompts=prompts, strict=strict)
+    else:
+        others = {"--votes": votes, "--images": images, "--prompts": prompts}
+        _no_other("--from-hub", "votes, pictures and prompts", **others)
+        from dataset_scripts.from_hub import build_binary_from_hub as build
+
+        report = build(from_hub, out, strict=strict)
+    _print_build(report)
+
+
+def _no_other(option: str, brings: str, **others: object) -> None:
+    given = next((name for name, value in others.items() if value is not None), None)
+    if given is not None:
+        raise EmoNetFaceError(f"{option} brings {brings} itself: leave {given} out")
 
 
 @build_app.command("big")
@@ -220,6 +314,32 @@ def build_big(
     from dataset_scripts.big import build_big as build
 
     _print_build(build(source, out, labels=labels, strict=strict))
+
+
+@app.command()
+def check(
+    repo: Annotated[Path, typer.Argument(help="Dataset repo folder.")],
+    embeddings: Annotated[
+        list[Path] | None,
+        typer.Option(help="Parquet files of `embed`, to find near duplicates; repeatable."),
+    ] = None,
+) -> None:
+    """Validate a dataset repo; writes check.json and balance.png into it. Any error: exit 1."""
+    from dataset_scripts.check import BALANCE_COLUMNS, balance_rows
+    from dataset_scripts.check import check as run
+
+    report = run(repo, embeddings=embeddings)
+    if report.findings:
+        names = ("severity", "rule", "config", "where", "message")
+        rows = [[getattr(finding, name) for name in names] for finding in report.findings]
+        print_table(f"Findings in {repo}", names, rows, n_left=5)
+    if balance := balance_rows(report):
+        print_table("Balance of the prompts", BALANCE_COLUMNS, balance, n_left=2)
+    rows_of = ", ".join(f"{config} {n:,}" for config, n in report.rows.items())
+    found = ", ".join(f"{n} {severity}" for severity, n in report.counts.items())
+    print(f"{repo}: rows looked at: {rows_of or 'none'}; findings: {found}")
+    if report.counts["error"]:
+        raise typer.Exit(1)
 
 
 @app.command()

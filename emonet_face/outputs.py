@@ -6,9 +6,11 @@ its manifest says which command made it, a file if its beginning shows our forma
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,10 @@ from pathlib import Path
 from emonet_face.errors import EmoNetFaceError
 
 PARTIAL = "partial"
+REPLACED = "replaced"
+"""Marks in hidden names beside an output: what is being written, and what it replaces."""
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # from Linux's fcntl.h
 
 
 def _aside(out: Path) -> Path:
@@ -29,11 +35,27 @@ def _aside(out: Path) -> Path:
 
 
 def remove_stale(folder: Path, name: str = "*") -> None:
-    """Delete what dead processes left half-written in a folder, for one output or for all."""
-    for stale in folder.glob(f".{name}.{PARTIAL}-*"):
-        pid = stale.name.rpartition("-")[2]
+    """Clear up after dead processes in a folder, for one output or for all.
+
+    What they left half-written is deleted; a folder they had put aside to replace it, and never
+    did, goes back to its place.
+    """
+    for old in _left(folder, name, REPLACED):
+        place = folder / old.name[1:].rpartition(f".{REPLACED}-")[0]
+        if place.exists():
+            remove(old)
+        else:
+            old.rename(place)
+    for stale in _left(folder, name, PARTIAL):
+        remove(stale)
+
+
+def _left(folder: Path, name: str, mark: str) -> Iterator[Path]:
+    pattern = name if name == "*" else glob.escape(name)
+    for path in folder.glob(f".{pattern}.{mark}-*"):
+        pid = path.name.rpartition("-")[2]
         if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
-            remove(stale)
+            yield path
 
 
 def _alive(pid: int) -> bool:
@@ -75,25 +97,45 @@ def new_folder(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
         EmoNetFaceError: `out` exists and is not ours. Nothing was touched then.
     """
     out = Path(os.path.abspath(out))
+    remove_stale(out.parent, out.name)
     check_replaceable(out, ours)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(out)
     aside.mkdir()
     try:
         yield aside
-        if out.exists():
-            old = _aside(out.with_name(f"{out.name}.old"))
-            out.rename(old)
-            try:
-                aside.rename(out)
-            except OSError:
-                old.rename(out)
-                raise
-            remove(old)
-        else:
+        if not out.exists():
             aside.rename(out)
+        elif not _exchange(aside, out):
+            _replace(aside, out)
     finally:
-        remove(aside)
+        remove(aside)  # the exchanged old folder, or what did not become the new one
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step; False where the system or the file system cannot."""
+    import ctypes  # here, because few commands write folders and all import this module
+
+    if not sys.platform.startswith("linux"):
+        return False
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is None:
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    return swap(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0
+
+
+def _replace(new: Path, out: Path) -> None:
+    """`_exchange` in two steps: whoever is killed between them leaves `out` for remove_stale."""
+    old = out.parent / f".{out.name}.{REPLACED}-{os.getpid()}"
+    remove(old)
+    out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    remove(old)
 
 
 def check_replaceable(out: Path, ours: Callable[[Path], bool]) -> None:

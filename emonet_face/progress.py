@@ -39,3 +39,41 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield from bar.track(items, total=total, description=description)
+
+
+def track_bytes(
+    blocks: Iterable[bytes], description: str, total: int | None, start: int = 0
+) -> Iterator[bytes]:
+    """Hand blocks of a transfer on, with a bar in bytes where somebody is looking.
+
+    Args:
+        blocks: what comes.
+        description: shown left of the bar.
+        total: bytes in all; None where that is not known.
+        start: bytes that had come before.
+    """
+    if not sys.stderr.isatty():
+        yield from blocks
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total, completed=start)
+        for block in blocks:
+            yield block
+            bar.advance(task, len(block))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -55,6 +56,10 @@ def _known_keys() -> tuple[dict[str, str], dict[str, str]]:
 
 _EMOTION_OF, _DIMENSION_OF = _known_keys()
 _DIMENSION = {d.slug: d for d in DIMENSIONS}
+_NUMBERS = (int, float)
+_EMOTION_PLACE = {category.key: place for place, category in enumerate(CATEGORIES)}
+_PLACE = _EMOTION_PLACE | {d.key: len(CATEGORIES) + place for place, d in enumerate(DIMENSIONS)}
+"""Published key -> its place among the 40 categories, then the 4 dimensions."""
 
 
 def _unknown(key: object, known: Iterable[str], what: str) -> EmoNetFaceError:
@@ -113,7 +118,10 @@ def is_alias(key: str) -> bool:
 def _number(value: object, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise EmoNetFaceError(f"{key!r} is {value!r}: a rating must be a number")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf
     if not math.isfinite(number):
         raise EmoNetFaceError(f"{key!r} is {value!r}: a rating must be finite")
     return number
@@ -177,6 +185,9 @@ def parse_scores(
         EmoNetFaceError: unknown key, two keys for one category, a value that is no number or
             outside its scale, or a gap where gaps="error". The message names the key.
     """
+    published = _published_scores(record, bounded)
+    if published is not None and (gaps == "null" or None not in published.scores):
+        return published
     values: list[float | None] = [None] * len(EMOTIONS)
     dimensions: dict[str, float] = {}
     spelling: dict[str, str] = {}
@@ -204,6 +215,28 @@ def parse_scores(
     if gaps == "zero":
         values = [0.0 if value is None else value for value in values]
     return Scores(values, dimensions, tuple(aliases))
+
+
+def _published_scores(record: Mapping[str, object], bounded: bool) -> Scores | None:
+    """The scores of a record that has nothing but published keys and good numbers, else None.
+
+    The short way for tens of thousands of rows; `parse_scores` goes the long one for the rest and
+    finds out what is wrong, if anything is.
+    """
+    low, high = (RATING_MIN, RATING_MAX) if bounded else (-sys.float_info.max, sys.float_info.max)
+    places = _EMOTION_PLACE if bounded else _PLACE  # each dimension has a scale of its own
+    values: list[float | None] = [None] * len(_PLACE)
+    for key, value in record.items():
+        place = places.get(key)
+        if place is None or type(value) not in _NUMBERS or not low <= value <= high:
+            return None
+        values[place] = float(value)
+    dimensions = {
+        dimension.slug: value
+        for dimension, value in zip(DIMENSIONS, values[len(CATEGORIES) :], strict=True)
+        if value is not None
+    }
+    return Scores(values[: len(CATEGORIES)], dimensions)
 
 
 def _dimension_value(value: object, key: str, dimension: Dimension, bounded: bool) -> float:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import image_stem
+from emonet_face.imaging import checked_stem
+from emonet_face.literals import LITERAL_ERRORS, parse_literal
 from emonet_face.ratings import Scores, is_alias, parse_scores, resolve
 from emonet_face.taxonomy import CATEGORIES, DIMENSIONS
 
@@ -97,6 +98,9 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row | BadRow]:
             header = next(reader, None)
             if not header:
                 raise EmoNetFaceError(f"{path}: is empty; expected columns {', '.join(columns)}")
+            twice = [name for name in columns if header.count(name) > 1]
+            if twice:
+                raise EmoNetFaceError(f"{path}: column {twice[0]!r} stands twice in the header")
             missing = [name for name in columns if name not in header]
             if missing:
                 raise EmoNetFaceError(
@@ -154,7 +158,7 @@ def iter_votes(path: Path) -> Iterator[Vote | BadRow]:
         try:
             spelling = _named(record, "emotion")
             vote = Vote(
-                image_id=image_stem(_named(record, "path")),
+                image_id=checked_stem(_named(record, "path")),
                 annotator=_named(record, "annotator"),
                 emotion=resolve(spelling),
                 present=_boolean(record, "value"),
@@ -191,7 +195,7 @@ def iter_ratings(path: Path) -> Iterator[Rating | BadRow]:
             image = _named(record, "image")
             yield Rating(
                 image=image,
-                image_id=image_stem(image),
+                image_id=checked_stem(image),
                 annotator=_named(record, "annotator"),
                 human=human,
                 scores=parse_scores(_literal(record["annotations"]), bounded=human, gaps="null"),
@@ -202,14 +206,22 @@ def iter_ratings(path: Path) -> Iterator[Rating | BadRow]:
 
 def _literal(text: str) -> dict[str, object]:
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = parse_literal(text)
+    except LITERAL_ERRORS:
         raise EmoNetFaceError(
             f"'annotations' is not a dictionary of numbers: {text[:60]!r}"
         ) from None
     if not isinstance(value, dict):
         raise EmoNetFaceError(f"'annotations' is a {type(value).__name__}, not a dictionary")
+    # An entry has a colon: as many as there are keys, and no key stood twice.
+    if text.count(":") != len(value) and _n_entries(text) != len(value):
+        raise EmoNetFaceError("'annotations' holds a key twice")
     return value
+
+
+def _n_entries(text: str) -> int:
+    tree = ast.parse(text.lstrip(" \t"), mode="eval").body
+    return len(tree.keys) if isinstance(tree, ast.Dict) else 0
 
 
 def write_votes(path: Path, votes: Iterable[Vote]) -> None:

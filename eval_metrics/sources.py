@@ -77,6 +77,7 @@ def read_dataset(repo: str) -> RatingTable:
             person's rating that is missing its list or lies outside 0..7.
     """
     from datasets import get_dataset_config_names, load_dataset
+    from datasets.exceptions import DatasetsError
 
     def rows(config: str, columns: list[str]) -> pa.Table:
         dataset = load_dataset(repo, config, split="test", columns=columns)
@@ -92,8 +93,8 @@ def read_dataset(repo: str) -> RatingTable:
             tables.append(_baselines(rows("hq_baselines", columns), repo))
     except EmoNetFaceError:
         raise
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except (OSError, ValueError, KeyError, DatasetsError) as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
         raise EmoNetFaceError(f"{repo}: cannot be loaded as a dataset repo ({reason})") from None
     return _on_rating_scale(RatingTable.joined(tables))
 

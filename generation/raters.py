@@ -199,6 +199,7 @@ def dimensions_of(intensities: Sequence[float]) -> dict[str, float]:
     weights = np.array([DIMENSION_WEIGHTS[entry.family] for entry in CATEGORIES])
     shift = np.asarray(intensities) @ weights
     return {
-        d.slug: float(np.clip(np.rint(DIMENSION_BASE[d.slug] + change), d.low, d.high))
+        # + 0.0 turns the -0.0 that rounding may give into 0.0
+        d.slug: float(np.clip(np.rint(DIMENSION_BASE[d.slug] + change), d.low, d.high)) + 0.0
         for d, change in zip(DIMENSIONS, shift, strict=True)
     }

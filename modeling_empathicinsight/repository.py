@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import new_folder, write_json
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS, RATING_MAX, RATING_MIN
@@ -116,7 +118,7 @@ def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImagePro
     try:
         with quiet():
             model = EmpathicInsightFaceModel.from_pretrained(str(name))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise EmoNetFaceError(f"{name}: the weights cannot be loaded ({reason})") from None
     return model.eval(), load_processor(name, model.config.vision_config.image_size)

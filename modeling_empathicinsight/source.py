@@ -46,6 +46,7 @@ def iter_rows(dataset: str | Path, config: str, columns: list[str]) -> Iterator[
         EmoNetFaceError: no such dataset or config, or a column is missing.
     """
     from datasets import Image, load_dataset
+    from datasets.exceptions import DatasetsError
 
     names = config_names(dataset)
     if config not in names:
@@ -64,7 +65,10 @@ def iter_rows(dataset: str | Path, config: str, columns: list[str]) -> Iterator[
         for name in columns:
             if isinstance(data.features[name], Image):
                 data = data.cast_column(name, Image(decode=False))
-        yield from data
+        try:
+            yield from data
+        except (OSError, ValueError, DatasetsError) as error:  # a damaged shard, met on the way
+            raise _unreadable(dataset, error) from None
 
 
 def iter_images(dataset: str | Path, config: str) -> Iterator[tuple[str, Image | None]]:

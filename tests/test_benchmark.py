@@ -471,6 +471,7 @@ def test_order_of_rows_does_not_matter(both, tmp_path):
     assert results["protocols"] == both[1]["protocols"]
 
 
+@pytest.mark.slow
 def test_the_seed_fixes_every_byte(tmp_path):
     path = write_csv(tmp_path / "r.csv", simple_rows(n=6))
     folders = tmp_path / "one", tmp_path / "two"

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections import Counter
 
 import numpy as np
@@ -17,8 +19,11 @@ import pytest
 from PIL import Image
 from raw_sources import draw, files_of, lines, read_lines, sidecar
 
+from dataset_scripts import big
 from dataset_scripts.big import build_big, rows
 from dataset_scripts.rejects import Reject
+from dataset_scripts.scratch import scratch
+from dataset_scripts.sources import Source
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import INDEX
 
@@ -257,6 +262,231 @@ def test_faults_of_the_source_as_a_whole(tmp_path):
     with pytest.raises(EmoNetFaceError, match=r"a\.png: unknown category 'Joy'.*strict"):
         build_big(source_of(source, a=label(Joy=1)), tmp_path / "repo", strict=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["big", "empty", "labels.jsonl"]
+
+
+def test_links_to_nothing_and_unfinished_runs_are_said(tmp_path):
+    source = source_of(tmp_path / "big", a=label())
+    (source / "b.png").symlink_to("nowhere.png")
+    os.mkfifo(source / "c.json")
+    (source / "d.png").symlink_to("a.png")
+    sidecar(source / "d.json", **label())
+    found = {getattr(row, "file", None) or row["image_id"]: row for row in rows(source)}
+    assert set(found) == {f"{source}/b.png", f"{source}/c.json", "a", "d"}
+    assert "link to nothing" in found[f"{source}/b.png"].reason
+    sidecar(source / ".plan.json", made_by="emonet-face generate")
+    with pytest.raises(EmoNetFaceError, match="is an unfinished run"):
+        list(rows(source))
+
+
+def test_names_that_are_no_unicode_are_rejected_and_nothing_else(tmp_path):
+    source = source_of(tmp_path / "big", a=label())
+    odd = os.fsdecode(b"b\xff.png")
+    (source / odd).write_bytes((source / "a.png").read_bytes())
+    sidecar(source / os.fsdecode(b"b\xff.json"), **label())
+    report = build_big(source, tmp_path / "repo")
+    assert (report.rows, report.n_rejected) == ({"big": 1}, 1)
+    assert "is not valid Unicode" in read_lines(report.rejects)[0]["reason"]
+
+
+def test_the_fingerprint_changes_with_any_file_and_with_nothing_else(tmp_path):
+    source = source_of(tmp_path / "big", **{"a": label(), "sub/b": label()})
+    pack(source / "x.tar", source_of(tmp_path / "c", c=label()))
+
+    def fingerprint():
+        with scratch() as table:
+            found = Source(source, table)
+            assert found.n_images == 3
+            return found.fingerprint
+
+    first = fingerprint()
+    (source / "notes.txt").write_text("not part of it")
+    assert fingerprint() == first
+    seen = {first}
+    for name in ("a.png", "sub/b.json", "x.tar"):
+        data = (source / name).read_bytes()
+        before = (source / name).stat()
+        (source / name).write_bytes(data)
+        os.utime(source / name, ns=(before.st_atime_ns, before.st_mtime_ns))  # only ctime tells
+        seen.add(fingerprint())
+    assert len(seen) == 4
+
+
+class Stop(BaseException):
+    """Stands for Ctrl-C."""
+
+
+@pytest.fixture
+def six(tmp_path):
+    """Six images, the fourth without a good label."""
+    records = {name: label(Anger=1) for name in "abcdef"}
+    return source_of(tmp_path / "six", **records | {"d": label(Joy=1)})
+
+
+ONE_IMAGE = 2_000
+"""A shard size that any two of the six exceed: each counts some 1.2 kB."""
+
+
+def stop_at(monkeypatch, image=None):
+    """Stop the build at an image; returns the list of images it looks at."""
+    seen = []
+    inspect = big.inspect_image
+    stop = None if image is None else image.read_bytes()
+
+    def inspecting(data, where):
+        seen.append(data)
+        if data == stop:
+            raise Stop
+        return inspect(data, where)
+
+    monkeypatch.setattr(big, "inspect_image", inspecting)
+    return seen
+
+
+def test_a_build_that_was_cut_off_goes_on_behind_its_last_shard(six, tmp_path, monkeypatch):
+    whole = build_big(six, tmp_path / "whole" / "repo", shard_bytes=ONE_IMAGE)
+    expected = files_of(tmp_path / "whole")
+    shards = sorted((tmp_path / "whole" / "repo" / "big").iterdir())
+    assert len(shards) == 5
+    with monkeypatch.context() as patch:
+        stop_at(patch, six / "f.png")
+        with pytest.raises(Stop):
+            build_big(six, tmp_path / "cut" / "repo", shard_bytes=ONE_IMAGE)
+    (hidden,) = (tmp_path / "cut").iterdir()
+    assert hidden.name == ".repo.unfinished-big"
+    with monkeypatch.context() as patch:
+        seen = stop_at(patch)
+        report = build_big(six, tmp_path / "cut" / "repo", shard_bytes=ONE_IMAGE)
+    kept = report.counts.pop("shards kept from the build that was cut off")
+    # Before f came, nobody knew whether e was the last of its shard: a, b and c are kept.
+    assert (kept, len(seen)) == (3, 3)
+    assert files_of(tmp_path / "cut") == expected
+    assert whole.counts == report.counts | {"shards kept from the build that was cut off": 0}
+    assert (whole.rows, whole.reasons) == (report.rows, report.reasons)
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == [
+        "repo", "repo.rejects-big.jsonl"
+    ]  # fmt: skip
+
+
+def test_a_killed_process_is_followed_by_another(tmp_path):
+    """SIGKILL from outside, wherever the build is once three shards are finished."""
+    rng = np.random.default_rng(0)
+    source = tmp_path / "source"
+    source.mkdir()
+    for i in range(60):
+        pixels = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(source / f"{i:02d}.png")
+        sidecar(source / f"{i:02d}.json", **label(Anger=i % 8))
+    out = tmp_path / "cut" / "repo"
+    code = (
+        "import sys, pathlib; from dataset_scripts import build_big;"
+        "build_big(*map(pathlib.Path, sys.argv[1:]), shard_bytes=250_000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(source), str(out)]) as process:
+        state = out.parent / ".repo.unfinished-big" / "00002" / "shard.json"
+        while process.poll() is None and not state.exists():
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not out.exists()
+    report = build_big(source, out, shard_bytes=250_000)
+    assert report.counts["shards kept from the build that was cut off"] >= 3
+    build_big(source, tmp_path / "whole" / "repo", shard_bytes=250_000)
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", ["source", "strictness", "shard size", "damage", "no plan"])
+def test_what_was_kept_is_used_for_the_same_build_alone(six, tmp_path, monkeypatch, change):
+    out = tmp_path / "out" / "repo"
+    with monkeypatch.context() as patch:
+        stop_at(patch, six / "f.png")
+        with pytest.raises(Stop):
+            build_big(six, out, shard_bytes=ONE_IMAGE)
+    hidden = out.parent / ".repo.unfinished-big"
+    options = {"shard_bytes": ONE_IMAGE}
+    n_kept = 0
+    if change == "source":
+        sidecar(six / "a.json", **label(Anger=2))
+    elif change == "strictness":
+        sidecar(six / "d.json", **label(Anger=1))
+        options["strict"] = True
+    elif change == "shard size":
+        options["shard_bytes"] += 1
+    elif change == "damage":
+        with next(hidden.glob("00001/big/*.parquet")).open("r+b") as shard:
+            shard.write(b"0000")
+        n_kept = 1
+    else:
+        (hidden / "plan.json").write_text("{")
+    report = build_big(six, out, **options)
+    assert report.counts["shards kept from the build that was cut off"] == n_kept
+    build_big(six, tmp_path / "fresh" / "repo", **options)
+    assert files_of(out) == files_of(tmp_path / "fresh" / "repo")
+    assert not hidden.exists()
+
+
+def test_two_builds_of_one_config_do_not_meet(six, tmp_path, monkeypatch):
+    out = tmp_path / "out" / "repo"
+    inspect = big.inspect_image
+
+    def nested(data, where):
+        monkeypatch.setattr(big, "inspect_image", inspect)
+        with pytest.raises(EmoNetFaceError, match=r"repo: big is being built by another process"):
+            build_big(six, out)
+        return inspect(data, where)
+
+    monkeypatch.setattr(big, "inspect_image", nested)
+    assert build_big(six, out).rows == {"big": 5}
+
+
+def test_a_source_that_turns_out_to_be_bad_leaves_nothing(six, tmp_path):
+    with pytest.raises(EmoNetFaceError, match=r"d\.png: unknown category 'Joy'.*strict"):
+        build_big(six, tmp_path / "out" / "repo", strict=True, shard_bytes=ONE_IMAGE)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_rejects_of_the_labels_file_are_said_once_however_often_it_is_cut_off(
+    six, tmp_path, monkeypatch
+):
+    for path in six.glob("*.json"):
+        path.unlink()
+    entries = [{"image": f"{name}.png", **label("vlm", Anger=1)} for name in "fbadce"]
+    bad = [{"image": 1}, {"image": "b.png", **label(Joy=1)}, {"image": "gone.png", **label()}]
+    labels = lines(tmp_path / "labels.jsonl", *bad, *entries)
+    options = {"labels": labels, "shard_bytes": ONE_IMAGE}
+    build_big(six, tmp_path / "whole" / "repo", **options)
+    for name in "bcf":
+        with monkeypatch.context() as patch:
+            stop_at(patch, six / f"{name}.png")
+            with pytest.raises(Stop):
+                build_big(six, tmp_path / "cut" / "repo", **options)
+    build_big(six, tmp_path / "cut" / "repo", **options)
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
+    rejected = read_lines(tmp_path / "cut" / "repo.rejects-big.jsonl")
+    assert [reject["row"] for reject in rejected] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_names(tmp_path):
+    """100,000 pairs of empty files against 10,000: the list of names lies on disk. Some 40 s."""
+    code = (
+        "import resource, sys, pathlib\n"
+        "from dataset_scripts.scratch import scratch\n"
+        "from dataset_scripts.sources import Source\n"
+        "with scratch() as table:\n"
+        "    assert sum(1 for _ in Source(pathlib.Path(sys.argv[1]), table).items()) > 9_999\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    peak = {}
+    for n in (10_000, 100_000):
+        source = tmp_path / f"source-{n}"
+        source.mkdir()
+        for i in range(n):
+            (source / f"a-face-with-quite-a-long-name-{i}.png").touch()
+            (source / f"a-face-with-quite-a-long-name-{i}.json").touch()
+        command = [sys.executable, "-c", code, str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak[n] = float(done.stdout)
+    assert peak[100_000] - peak[10_000] < 10
 
 
 @pytest.mark.slow

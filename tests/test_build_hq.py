@@ -120,7 +120,8 @@ def test_a_rebuild_without_models_takes_the_old_baselines_away(tmp_path):
     build_hq(source, tmp_path / "repo")
     assert (tmp_path / "repo" / "hq_baselines").is_dir()
     build_hq(ratings_csv(source, people), tmp_path / "repo")
-    assert sorted(files_of(tmp_path / "repo")) == ["README.md", "hq/test-00000-of-00001.parquet"]
+    built = ["README.md", "croissant.json", "hq/test-00000-of-00001.parquet"]
+    assert sorted(files_of(tmp_path / "repo")) == built
     with pytest.raises(EmoNetFaceError, match="holds no row for this config"):
         build_hq(ratings_csv(source, ("a.png", "m", False, {})), tmp_path / "repo")
 

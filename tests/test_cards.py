@@ -153,3 +153,14 @@ def test_what_is_no_product_is_one_line(tmp_path, capsys):
     (repo / "config.json").write_text('{"model_type": "bert"}')
     assert main(["card", str(repo)]) == 2
     assert "model_type is 'bert'" in capsys.readouterr().err
+
+
+def test_a_missing_or_damaged_shard_is_one_line(tmp_path, capsys):
+    repo = _dataset(tmp_path)
+    (shard,) = (repo / "hq").glob("*.parquet")
+    shard.write_bytes(shard.read_bytes()[:500])
+    assert main(["card", str(repo)]) == 2
+    assert shard.name in capsys.readouterr().err
+    shard.unlink()
+    assert main(["card", str(repo)]) == 2
+    assert "config 'hq' has no Parquet files" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from emonet_face.taxonomy import EMOTIONS
 COMMANDS = [
     "demo",
     "taxonomy",
+    "check",
     "embed",
     "train",
     "predict",
@@ -24,6 +25,7 @@ COMMANDS = [
     "generate",
     "annotate",
     "card",
+    "fetch",
 ]
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 
 import pytest
+from kill_moments import finishes, without_exchange
 
 from emonet_face import EmoNetFaceError
-from emonet_face.outputs import first_line_has, made_by, new_file, new_folder, write_json
+from emonet_face.outputs import (
+    first_line_has,
+    made_by,
+    new_file,
+    new_folder,
+    remove_stale,
+    write_json,
+)
 
 
 def _ours(folder):
@@ -69,6 +77,41 @@ def test_what_a_dead_process_left_aside_is_removed(tmp_path):
     _fill(tmp_path / "out")
     assert not stale.exists()
     assert alive.exists()
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_old_or_new_whenever_the_process_is_killed(tmp_path, can_exchange):
+    """At every moment between two changes of files, the ones between two renames included."""
+    seen = set()
+    for moment in range(1, 100):
+        out = tmp_path / str(moment) / "out"
+        _fill(out, "old")
+        work = (_fill, out, "new") if can_exchange else (without_exchange, _fill, out, "new")
+        finished = finishes(out.parent, moment, *work)
+        if can_exchange:
+            assert out.exists()
+        remove_stale(out.parent)  # what the next command begins with
+        text = (out / "a.txt").read_text()
+        assert text == "new" if finished else text in ("old", "new")
+        assert sorted(p.name for p in out.iterdir()) == ["a.txt", "results.json"]
+        assert [p.name for p in out.parent.iterdir()] == ["out"]
+        seen.add(text)
+        if finished:
+            break
+    assert finished
+    assert moment > 6
+    assert seen == {"old", "new"}
+
+
+def test_a_folder_that_was_put_aside_comes_back_before_it_is_replaced(tmp_path):
+    dead = 2**22 + 1
+    for name in ("out", "out[1]"):
+        _fill(tmp_path / name, "old")
+        (tmp_path / name).rename(tmp_path / f".{name}.replaced-{dead}")
+        with pytest.raises(RuntimeError), new_folder(tmp_path / name, _ours):
+            raise RuntimeError
+        assert (tmp_path / name / "a.txt").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out[1]"]
 
 
 def test_files_are_replaced_whole_only_where_ours(tmp_path):

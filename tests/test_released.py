@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emonet_face import EmoNetFaceError
-from emonet_face.ratings import Scores
+from emonet_face.ratings import Scores, parse_scores
 from emonet_face.released import (
     BadRow,
     Rating,
@@ -18,7 +21,7 @@ from emonet_face.released import (
     write_ratings,
     write_votes,
 )
-from emonet_face.taxonomy import EMOTIONS, INDEX
+from emonet_face.taxonomy import CATEGORIES, DIMENSIONS, EMOTIONS, INDEX
 
 VOTES = "path,annotator,value,emotion\n"
 RATINGS = "image,annotator,human,annotations\n"
@@ -83,6 +86,7 @@ def test_a_bad_vote_is_named_and_the_others_are_unharmed(tmp_path, row, said):
         ("", "is empty"),
         ("path,annotator,emotion\n1,a,Anger\n", "no column 'value'; found path, annotator"),
         (VOTES, "has a header but no rows"),
+        ("path,annotator,value,emotion,value\n1,a,True,Anger,False\n", "'value' stands twice"),
         (VOTES + '1,a,True,"Anger\n', "broken CSV"),
     ],
 )
@@ -130,3 +134,31 @@ def test_people_are_bounded_and_models_are_not(tmp_path):
 def test_literals_that_are_no_ratings(tmp_path, literal):
     (row,) = iter_ratings(_write(tmp_path, f'{RATINGS}a.png,m,False,"{literal}"\n'))
     assert isinstance(row, BadRow)
+
+
+plain = st.one_of(st.integers(0, 7), st.floats(0, 7))
+odd = st.one_of(
+    plain,
+    st.none(),
+    st.booleans(),
+    st.sampled_from([8, -1, -0.5, 7.0001, float("nan"), float("inf"), 10**400, "3", [1]]),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(CATEGORIES), st.one_of(plain, odd)),
+    st.dictionaries(st.sampled_from(DIMENSIONS), odd, max_size=2),
+    st.booleans(),
+    st.sampled_from(["null", "zero", "error"]),
+)
+def test_published_keys_and_plain_names_mean_the_same(said, extra, bounded, gaps):
+    """Records of published keys take a short way; the same record by plain names the long one."""
+
+    def outcome(name):
+        record = {getattr(entry, name): value for entry, value in (said | extra).items()}
+        try:
+            return parse_scores(record, bounded=bounded, gaps=gaps)
+        except EmoNetFaceError as error:
+            return re.sub(r"'[^']*\|", "'", str(error))
+
+    assert outcome("key") == outcome("name")
