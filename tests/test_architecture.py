@@ -180,6 +180,7 @@ def test_the_readme_shows_the_real_tree():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # installs torch and runs a whole demo
 def test_the_wheel_works_in_a_clean_environment_outside_the_clone(tmp_path):
     """Build the wheel, install it with its dependencies, run the command elsewhere."""
     builder = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path)]

@@ -311,6 +311,16 @@ def test_the_fingerprint_changes_with_any_file_and_with_nothing_else(tmp_path):
     assert len(seen) == 4
 
 
+def test_no_room_for_the_list_of_names_is_one_line(tmp_path):
+    source = source_of(tmp_path / "big", **{f"face-{i:03d}": label() for i in range(60)})
+    with (
+        pytest.raises(EmoNetFaceError, match=r"needs room on disk \(.*full\).*SQLITE_TMPDIR"),
+        scratch() as table,
+    ):
+        table.execute("PRAGMA max_page_count = 8")
+        Source(source, table)
+
+
 class Stop(BaseException):
     """Stands for Ctrl-C."""
 

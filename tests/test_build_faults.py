@@ -252,6 +252,7 @@ def test_a_full_disk_leaves_the_old_config_and_no_litter(tmp_path, small_disk, c
         assert files_of(small_disk) == before
 
 
+@pytest.mark.timeout(120)  # takes a second; it was seen to hang on a busy machine
 def test_a_build_goes_on_when_the_disk_has_room_again(tmp_path, small_disk):
     faces = noise_faces(tmp_path / "faces")
     repo = small_disk / "repo"

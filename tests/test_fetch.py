@@ -103,7 +103,11 @@ def server(monkeypatch):
         def log_message(self, *_arguments):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+    class Running(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_arguments):
+            """A client that hangs up is part of the tests."""
+
+    with Running(("127.0.0.1", 0), Handler) as running:
         state.url = f"http://127.0.0.1:{running.server_port}"
         thread = threading.Thread(target=running.serve_forever)
         thread.start()

@@ -4,7 +4,7 @@ pytest tests/test_generated_faults.py
 
 Each test puts one bad thing beside good ones. What comes out must be exactly the good rows and a
 reject that names the file and the row, or an error of ours: never another row, never another
-exception. Some 800 inputs in all.
+exception. Some 900 inputs in all.
 """
 
 from __future__ import annotations
