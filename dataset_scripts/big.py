@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from dataset_scripts.columns import face_columns, rating_columns
 from dataset_scripts.labels import Label, LabelFile, labels_in, median_dimensions
-from dataset_scripts.look_ahead import look_ahead
 from dataset_scripts.rejects import Reject
 from dataset_scripts.repository import BuildReport, check_repo
 from dataset_scripts.resumable import build_resumable
@@ -33,6 +32,7 @@ from dataset_scripts.strict_json import parse_object
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import ImageFile, inspect_image
+from emonet_face.look_ahead import look_ahead
 
 
 def build_big(

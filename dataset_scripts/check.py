@@ -70,7 +70,7 @@ class CheckReport:
         repo: the dataset repo.
         findings: errors first.
         rows: config -> rows looked at.
-        shards: config -> sha256 of its shards one after the other: which state was checked.
+        shards: config -> the digest that stands for its shards: which state was checked.
         balance: config -> its crossings.
     """
 

@@ -7,7 +7,6 @@ bytes; a build writes it anew each time, before the README.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from dataset_scripts.repo_files import CROISSANT
 from dataset_scripts.responsible_ai import SIMULATED, Origin, read_origin, responsible_ai
 from dataset_scripts.schema import CONFIGS, SPLITS, features, shard_pattern
+from dataset_scripts.shards import sha256_of
 from emonet_face.outputs import write_json
 from emonet_face.taxonomy import CATEGORIES
 
@@ -124,12 +124,6 @@ def file_hashes(description: Mapping[str, Any]) -> dict[str, str]:
     """Path in the repo -> sha256, of the file objects in a Croissant description."""
     parts = description.get("distribution", [])
     return {part["contentUrl"]: part["sha256"] for part in parts if "sha256" in part}
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _description(origin: Origin) -> str:

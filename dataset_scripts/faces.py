@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dataset_scripts.columns import face_columns
-from dataset_scripts.look_ahead import look_ahead
 from dataset_scripts.prompt_records import read_prompts
 from dataset_scripts.rejects import Reject
 from dataset_scripts.schema import Row
 from dataset_scripts.strict_json import Line, parse_object
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import ImageFile, index_images, read_image
+from emonet_face.look_ahead import look_ahead
 
 _JPEG = (".jpg", ".jpeg")
 _Image = tuple[str, tuple[ImageFile, str] | None, EmoNetFaceError | None]

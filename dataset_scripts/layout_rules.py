@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -18,9 +17,8 @@ from dataset_scripts.croissant import file_hashes
 from dataset_scripts.findings import Findings, examples
 from dataset_scripts.repo_files import CROISSANT, KNOWN_FILES
 from dataset_scripts.schema import CONFIGS, SPLITS, shard_name, shard_pattern
+from dataset_scripts.shards import combined, sha256_of
 from emonet_face.front_matter import README
-
-_BLOCK = 1 << 20
 
 
 @dataclass
@@ -30,7 +28,7 @@ class Layout:
     Attributes:
         shards: config -> paths, in order.
         rows: config -> rows in them.
-        digests: config -> sha256 of all its shards one after the other.
+        digests: config -> the digest that stands for all its shards.
         files: path in the repo -> sha256, of shards that are those the front matter was made for.
     """
 
@@ -73,7 +71,8 @@ def _check_shards(
         return  # digest and number of rows would only say the same once more
     if len(usable) == len(paths):
         card.check_rows(config, layout.rows[config])
-    layout.digests[config], each = _hash(paths)
+    each = [sha256_of(path) for path in paths]
+    layout.digests[config] = combined(each)
     if card.check_digest(config, layout.digests[config]):
         names = [path.relative_to(repo).as_posix() for path in paths]
         layout.files |= dict(zip(names, each, strict=True))
@@ -117,19 +116,6 @@ def _is_usable(repo: Path, config: str, path: Path, findings: Findings) -> bool:
     if wrong:
         findings.error("schema", config, where, f"{wrong}; its rows were not looked at")
     return not wrong
-
-
-def _hash(paths: Sequence[Path]) -> tuple[str, list[str]]:
-    """sha256 of all files one after the other, and of each by itself, in one reading."""
-    total, each = hashlib.sha256(), []
-    for path in paths:
-        own = hashlib.sha256()
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                total.update(block)
-                own.update(block)
-        each.append(own.hexdigest())
-    return total.hexdigest(), each
 
 
 def _check_strays(repo: Path, configs: set[str], findings: Findings) -> None:

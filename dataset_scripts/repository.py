@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,7 +205,12 @@ def replace_configs(
     with new_folder(repo, is_ours) as aside:
         written = {name: shards for name, shards in write(aside).items() if shards.n_rows}
         _carry_over(repo, aside, leave={README, CROISSANT, *check_outputs(repo), *replaced})
-        write_croissant(aside, dict(ChainMap(*(shards.hashes for shards in written.values()))))
+        hashes = {
+            path: sha256
+            for shards in written.values()
+            for path, sha256 in zip(shards.paths, shards.hashes, strict=True)
+        }
+        write_croissant(aside, hashes)
         data, body = read_front_matter(repo)
         write_front_matter(aside, _with_configs(data, written, replaced), body or _BODY)
     return written

@@ -1,22 +1,20 @@
 """Rows -> Parquet shards of limited size, one row group at a time.
 
-While one row group is written, in a thread of its own, the rows of the next are taken, and a third
-thread hashes what has been written. Memory holds two row groups, whatever the size of the dataset.
-The same rows give the same bytes.
+While one row group is written, in a thread of its own, the rows of the next are taken; finished
+shards are hashed meanwhile. Memory holds two row groups, whatever the size of the dataset. The same
+rows give the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,9 +33,6 @@ GROUP_BYTES = 100_000_000
 SHARD_BYTES = 450_000_000
 """A shard grows to this; with its footer it stays below the promised 500 MB."""
 
-_WAITING_PAGES = 16
-"""Pages of about 1 MB that may wait to be hashed."""
-
 _IMAGE_BYTES = "image.bytes"
 
 
@@ -49,15 +44,33 @@ class Shards:
         paths: the shards in order.
         n_rows: rows in all of them.
         num_bytes: their size as Arrow tables in memory (the `num_bytes` of dataset_info).
-        sha256: hex digest of the shards' bytes one after the other, as `cat shards | sha256sum`.
-        hashes: shard -> hex digest of its own bytes, where that was taken.
+        hashes: hex sha256 of each of them.
     """
 
     paths: tuple[Path, ...]
     n_rows: int
     num_bytes: int
-    sha256: str
-    hashes: Mapping[Path, str] = field(default_factory=dict)
+    hashes: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The digest that stands for all of them."""
+        return combined(self.hashes)
+
+
+def combined(hashes: Sequence[str]) -> str:
+    """One digest for the shards of a config.
+
+    Args:
+        hashes: hex sha256 of each, in order.
+
+    Returns:
+        That of a single shard is its own; that of several is what
+        `sha256sum SHARDS | cut -c-64 | sha256sum` prints.
+    """
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256("".join(f"{each}\n" for each in hashes).encode()).hexdigest()
 
 
 def write_shards(
@@ -85,8 +98,7 @@ def write_shards(
     """
     schema = features(config).arrow_schema
     with ThreadPoolExecutor(1) as hashing, ThreadPoolExecutor(1) as writing:
-        hashes = _Hashes(hashing)
-        with _ShardFiles(folder / config, schema, shard_bytes, hashes) as shards:
+        with _ShardFiles(folder / config, schema, shard_bytes, hashing) as shards:
             waiting: Future[None] | None = None
             for group in _groups(rows, group_rows, set(schema.names)):
                 if waiting is not None:
@@ -94,10 +106,9 @@ def write_shards(
                 waiting = writing.submit(shards.add, group)
             if waiting is not None:
                 waiting.result()
-        total, each = hashes.results()
+        hashes = tuple(future.result() for future in shards.hashes)
     paths = tuple(_named(shards.parts, folder, config))
-    hashed = dict(zip(paths, each, strict=True))
-    return Shards(paths, shards.n_rows, shards.num_bytes, total, hashed)
+    return Shards(paths, shards.n_rows, shards.num_bytes, hashes)
 
 
 def _groups(rows: Iterable[Row], group_rows: int, names: set[str]) -> Iterator[list[Row]]:
@@ -115,84 +126,37 @@ def _groups(rows: Iterable[Row], group_rows: int, names: set[str]) -> Iterator[l
         yield group
 
 
-class _Hashes:
-    """sha256 of each of several files and of all of them in a row, taken in a thread."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._waiting: deque[Future[None]] = deque()
-        self._all: Any = None
-        self._own = hashlib.sha256()
-        self._each: list[str] = []
-
-    def add(self, data: bytes) -> None:
-        """Hash what comes next in the file at hand; it must not change any more."""
-        self._waiting.append(self._pool.submit(self._update, data))
-        if len(self._waiting) > _WAITING_PAGES:
-            self._waiting.popleft().result()
-
-    def _update(self, data: bytes) -> None:
-        self._own.update(data)
-        if self._all is not None:
-            self._all.update(data)
-
-    def end_file(self) -> None:
-        """The file at hand is complete; what comes next belongs to another."""
-        while self._waiting:
-            self._waiting.popleft().result()
-        self._each.append(self._own.hexdigest())
-        self._all = self._all or self._own  # of the first file both are the same
-        self._own = hashlib.sha256()
-
-    def results(self) -> tuple[str, tuple[str, ...]]:
-        """(hex digest of all files in a row, those of each)."""
-        return (self._all or self._own).hexdigest(), tuple(self._each)
-
-
-class _HashedFile(io.BufferedWriter):
-    """A new file; what is written is hashed as well."""
-
-    def __init__(self, path: Path, hashes: _Hashes) -> None:
-        super().__init__(io.FileIO(path, "w"))
-        self._hashes = hashes
-
-    def write(self, data: Any) -> int:
-        # First, as it refuses when closed: a writer that failed tries again when it is collected,
-        # in any thread, and must not reach the hashing pool then.
-        written = super().write(data)
-        self._hashes.add(bytes(data))
-        return written
-
-    def close(self) -> None:
-        if not self.closed:
-            self._hashes.end_file()
-        super().close()
-
-
 class _ShardFiles:
     """The shards of one config, written one after the other.
 
     Attributes:
         parts: the files so far, under names that do not say yet how many there will be.
+        hashes: of those that are complete, taken in the pool's thread.
         n_rows, num_bytes: as in `Shards`, so far.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, shard_bytes: int, hashes: _Hashes) -> None:
+    def __init__(
+        self, folder: Path, schema: pa.Schema, shard_bytes: int, hashing: ThreadPoolExecutor
+    ) -> None:
         self.parts: list[Path] = []
+        self.hashes: list[Future[str]] = []
         self.n_rows = self.num_bytes = 0
-        self._hashes = hashes
+        self._hashing = hashing
         self._folder = folder
         self._schema = schema
         self._shard_bytes = shard_bytes
         self._open = ExitStack()
-        self._stream: _HashedFile | None = None
+        self._stream: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> _ShardFiles:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, fault: type[BaseException] | None, *_: object) -> None:
+        if fault is None:
+            self._finish()
+        else:
+            self._open.close()
 
     def add(self, group: list[Row]) -> None:
         """Write one row group."""
@@ -203,11 +167,16 @@ class _ShardFiles:
         self.n_rows += len(group)
         self.num_bytes += table.nbytes
 
-    def _next(self, with_images: bool) -> None:
+    def _finish(self) -> None:
         self._open.close()
+        if self.parts:
+            self.hashes.append(self._hashing.submit(sha256_of, self.parts[-1]))
+
+    def _next(self, with_images: bool) -> None:
+        self._finish()
         self._folder.mkdir(exist_ok=True)
         self.parts.append(self._folder / f"part-{len(self.parts):05d}")
-        self._stream = self._open.enter_context(_HashedFile(self.parts[-1], self._hashes))
+        self._stream = self._open.enter_context(pa.OSFile(str(self.parts[-1]), "wb"))
         self._writer = self._open.enter_context(_writer(self._stream, self._schema, with_images))
 
 
@@ -250,7 +219,7 @@ def _writer(stream: object, schema: pa.Schema, with_images: bool) -> pq.ParquetW
 
 def _leaves(schema: pa.Schema) -> list[str]:
     """The Parquet paths of a schema's leaves, e.g. "votes.list.element.present"."""
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     pq.write_table(schema.empty_table(), buffer)
     parquet = pq.read_metadata(buffer).schema
     return [parquet.column(i).path for i in range(len(parquet))]
@@ -262,11 +231,7 @@ def _named(parts: Sequence[Path], folder: Path, config: str) -> Iterator[Path]:
         yield part.rename(folder / shard_name(config, index, len(parts)))
 
 
-def digest(paths: Iterable[Path]) -> str:
-    """sha256 of the files' bytes one after the other, as `cat FILES | sha256sum` prints it."""
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                total.update(block)
-    return total.hexdigest()
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,18 +6,16 @@ source then stood. It goes when the build is complete, or when the source turns 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataset_scripts.schema import shard_name
-from dataset_scripts.shards import Shards
+from dataset_scripts.shards import Shards, sha256_of
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import remove, write_json
 
@@ -31,12 +29,14 @@ class KeptShard:
     Attributes:
         path: where it lies for the time being.
         n_rows, num_bytes: as in `Shards`.
+        sha256: hex digest of the file.
         state: where the build stood behind its last row, as JSON values.
     """
 
     path: Path
     n_rows: int
     num_bytes: int
+    sha256: str
     state: dict[str, Any]
 
 
@@ -55,8 +55,8 @@ def unfinished(out: Path, config: str, plan: Mapping[str, Any]) -> Iterator[Unfi
     """
     folder = out.parent / f".{out.name}.unfinished-{config}"
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, f"{out}: {config}"), ThreadPoolExecutor(1) as hashing:
-        work = Unfinished(folder, config, plan, hashing)
+    with _alone(folder, f"{out}: {config}"):
+        work = Unfinished(folder, config, plan)
         try:
             yield work
         except OSError as error:
@@ -105,22 +105,16 @@ class Unfinished:
         shards: the finished shards, in order.
     """
 
-    def __init__(
-        self, folder: Path, config: str, plan: Mapping[str, Any], hashing: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, folder: Path, config: str, plan: Mapping[str, Any]) -> None:
         """
         Args:
             folder: it exists, and nobody else works in it.
             config, plan: of the build; what belongs to another plan is deleted.
-            hashing: runs one thing at a time.
         """
         self.folder = folder
         self.rejects = folder / _REJECTS
         self.shards: list[KeptShard] = []
         self._config = config
-        self._hashing = hashing
-        self._hashed: list[Future[str]] = []
-        self._total = hashlib.sha256()  # over all finished shards in a row
         if _read_json(folder / _PLAN) != plan:
             for entry in folder.iterdir():
                 remove(entry)
@@ -140,13 +134,11 @@ class Unfinished:
     def _finished(self, folder: Path) -> KeptShard | None:
         record = _read_json(folder / _STATE)
         path = self._shard(folder)
-        if record is None or not path.is_file():
+        try:
+            shard = KeptShard(path, **record)
+            return shard if sha256_of(path) == shard.sha256 else None
+        except (OSError, TypeError):  # gone, or noted by another version
             return None
-        total = self._total.copy()
-        if _hash(path, total) != record["sha256"]:
-            return None
-        self._total = total
-        return KeptShard(path, record["rows"], record["num_bytes"], record["state"])
 
     def next_folder(self) -> Path:
         """An empty folder for the next shard."""
@@ -159,16 +151,14 @@ class Unfinished:
         """Note that the shard in a folder is finished; one without rows is nothing to keep."""
         if not shards.n_rows:
             return
-        record = {"rows": shards.n_rows, "num_bytes": shards.num_bytes, "sha256": shards.sha256}
-        write_json(folder / _STATE, record | {"state": state})
-        (path,) = shards.paths
-        self.shards.append(KeptShard(path, shards.n_rows, shards.num_bytes, state))
-        self._hashed.append(self._hashing.submit(_hash, path, self._total))
+        (path,), (sha256,) = shards.paths, shards.hashes
+        kept = KeptShard(path, shards.n_rows, shards.num_bytes, sha256, state)
+        self.shards.append(kept)
+        record = {name: value for name, value in vars(kept).items() if name != "path"}
+        write_json(folder / _STATE, record)
 
     def place(self, into: Path) -> Shards:
         """Put all finished shards below a folder, named as those of a repo."""
-        for future in self._hashed:
-            future.result()
         names = [shard_name(self._config, i, len(self.shards)) for i in range(len(self.shards))]
         paths = tuple(into / name for name in names)
         for path, shard in zip(paths, self.shards, strict=True):
@@ -179,17 +169,7 @@ class Unfinished:
                 os.replace(shard.path, path)
         n_rows = sum(shard.n_rows for shard in self.shards)
         num_bytes = sum(shard.num_bytes for shard in self.shards)
-        return Shards(paths, n_rows, num_bytes, self._total.hexdigest())
-
-
-def _hash(path: Path, total: Any) -> str:
-    """The sha256 of a file; its bytes are added to `total` as well."""
-    own = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            own.update(block)
-            total.update(block)
-    return own.hexdigest()
+        return Shards(paths, n_rows, num_bytes, tuple(shard.sha256 for shard in self.shards))
 
 
 def _read_json(path: Path) -> Any:
