@@ -1,0 +1,48 @@
+"""Apply a function to items in order, a few items ahead of whoever takes the results.
+
+>>> list(look_ahead(abs, [3, -1, -2]))
+[3, 1, 2]
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MOST_THREADS = 8
+
+
+def look_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 0
+) -> Iterator[Result]:
+    """`map(function, items)`, with the function running in threads.
+
+    Worth it where the function reads, hashes or decodes: that happens outside Python's lock.
+
+    Args:
+        function: called in any order, in threads.
+        items: taken as results are taken.
+        ahead: how many results may wait to be taken; two per thread, if that is more.
+
+    Raises:
+        Exception: what the function raised for an item, when its result would be due.
+    """
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > max(ahead, 2 * threads):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
