@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import IMAGE_SUFFIXES
 
+_BLOCK = 1 << 20
+
 
 @dataclass(frozen=True)
 class Member:
@@ -63,9 +65,16 @@ def _member(info: tarfile.TarInfo) -> Member | BadMember | None:
 
 
 def _check_end(path: Path, end: int) -> None:
-    # `tarfile` takes a broken header, or a file cut off between members, for the end.
+    # `tarfile` takes a broken or empty header, or a file cut off between members, for the end.
     with path.open("rb") as stream:
         stream.seek(end)
         block = stream.read(tarfile.BLOCKSIZE)
-    if block != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise EmoNetFaceError(f"{path}: is damaged or cut off at byte {end:,}")
+        if len(block) < tarfile.BLOCKSIZE:
+            raise EmoNetFaceError(f"{path}: is cut off at byte {end:,}")
+        while block:
+            if block.count(0) < len(block):
+                raise EmoNetFaceError(
+                    f"{path}: goes on behind its end at byte {end:,}: damaged, or two archives in"
+                    " one file"
+                )
+            block = stream.read(_BLOCK)

@@ -58,7 +58,9 @@ def build_big(
         EmoNetFaceError: a file or folder cannot be used, two images have one stem, `out` is not
             ours, no image is left, or `strict`. Nothing was written then.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
+    if out.is_relative_to(os.path.realpath(source)):
+        raise EmoNetFaceError(f"{out}: lies inside the source {source}; give another place")
     check_repo(out)
     with scratch() as table:
         found = Source(source, table)

@@ -11,9 +11,9 @@ from dataset_scripts.columns import face_columns
 from dataset_scripts.prompt_records import read_prompts
 from dataset_scripts.rejects import Reject
 from dataset_scripts.schema import Row
-from dataset_scripts.strict_json import Line, parse_object
+from dataset_scripts.strict_json import MAX_RECORD_BYTES, Line, parse_object
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import ImageFile, index_images, read_image
+from emonet_face.imaging import ImageFile, index_images, read_bytes, read_image
 from emonet_face.look_ahead import look_ahead
 
 _JPEG = (".jpg", ".jpeg")
@@ -101,12 +101,11 @@ class Faces:
         if path is None:
             return {}, f"image {image_id!r}"
         sidecar = path.with_suffix(".json")
-        try:
-            return parse_object(sidecar.read_bytes()), str(sidecar)
-        except FileNotFoundError:
+        if not sidecar.exists():
             return {}, str(path)
-        except OSError as error:
-            raise EmoNetFaceError(f"{sidecar}: cannot be read ({error.strerror})") from None
+        data = read_bytes(sidecar, MAX_RECORD_BYTES)
+        try:
+            return parse_object(data), str(sidecar)
         except EmoNetFaceError as error:
             raise EmoNetFaceError(f"{sidecar}: {error}") from None
 

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from dataset_scripts.schema import (
 from dataset_scripts.shards import Shards, write_shards
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import README, read_front_matter, write_front_matter
-from emonet_face.outputs import check_replaceable, new_folder
+from emonet_face.outputs import check_replaceable, locked, new_folder
 from emonet_face.progress import track
 
 TAG = "emonet-face"
@@ -151,9 +152,10 @@ def build_configs(
         EmoNetFaceError: `out` or the rejects file is not ours, a reject with `strict`, or no row
             is left. Nothing was written then.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
     check_repo(out)
     main = next(iter(tables))
+    before = {config for config in tables if any(out.glob(shard_pattern(config)))}
     path = rejects_path(out, main)
     with rejects_file(path, strict=strict) as rejects:
         accepted = {
@@ -161,6 +163,8 @@ def build_configs(
             for config, rows in tables.items()
         }
         written = write_configs(out, accepted, group_rows=group_rows)
+    for config in sorted(before - set(written)):
+        counts[f"configs removed: the source has nothing for {config}"] += 1
     return BuildReport.of(out, written, rejects, path, counts)
 
 
@@ -202,8 +206,11 @@ def replace_configs(
         EmoNetFaceError: `repo` exists and is not ours.
     """
     replaced = set(configs)
-    with new_folder(repo, is_ours) as aside:
+    repo = Path(os.path.realpath(repo))
+    with ExitStack() as held, new_folder(repo, is_ours) as aside:
         written = {name: shards for name, shards in write(aside).items() if shards.n_rows}
+        # From here to the renaming: else a config that another process puts there would be lost.
+        held.enter_context(locked(repo.parent, wait=True))
         _carry_over(repo, aside, leave={README, CROISSANT, *check_outputs(repo), *replaced})
         hashes = {
             path: sha256

@@ -18,12 +18,16 @@ from pathlib import Path
 from dataset_scripts.archives import BadMember, Member, iter_members
 from dataset_scripts.rejects import Reject
 from dataset_scripts.scratch import decode, encode
+from dataset_scripts.strict_json import MAX_RECORD_BYTES
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import IMAGE_SUFFIXES, image_stem
+from emonet_face.imaging import IMAGE_SUFFIXES, MAX_FILE_BYTES, image_stem
 from emonet_face.outputs import made_by
 
 RUN_MANIFEST, RUN_PLAN = "run.json", ".plan.json"
 """What a run of `generate` holds when it is complete, and while images are missing."""
+
+_PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
+"""Suffixes of archives that somebody may take for readable ones."""
 
 _FOLDER = 0
 """The place of files in folders; archives have the places 1, 2, ..."""
@@ -104,7 +108,7 @@ class Source:
                     f"{path}: is an unfinished run; the same call of `generate` finishes it"
                 )
             self._list_folder()
-        elif path.is_file() and path.suffix == ".tar":
+        elif path.is_file() and path.suffix.lower() == ".tar":
             self._archives = [path]
             self._note(path.name, path.stat())
         else:
@@ -140,18 +144,23 @@ class Source:
 
     def _list_entry(self, entry: os.DirEntry[str], name: str, folders: list[str]) -> None:
         if entry.is_dir():
-            if not entry.is_symlink():
+            if entry.is_symlink():
+                self._put_bad(_FOLDER, name, "is a link to a folder, and those are not followed")
+            else:
                 folders.append(f"{name}/")
             return
-        is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-        if not is_image and not name.endswith((".json", ".tar")):
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if suffix in _PACKED:
+            self._put_bad(_FOLDER, name, f"is a {suffix} archive; a plain .tar is read")
+            return
+        if suffix not in (*IMAGE_SUFFIXES, ".tar") and not name.endswith(".json"):
             return
         if not entry.is_file():
             self._put_bad(_FOLDER, name, "is no plain file, or a link to nothing")
             return
         state = entry.stat()
         self._note(name, state)
-        if name.endswith(".tar"):
+        if suffix == ".tar":
             self._archives.append(self.path / name)
         else:
             self._put(_FOLDER, Member(name, 0, state.st_size))
@@ -242,7 +251,7 @@ class Source:
         return f"{self._archives[place - 1]}:{_name(key)}"
 
     def _folder_reader(self, file: Member) -> Callable[[], bytes]:
-        return (self.path / file.name).read_bytes
+        return partial(_read, self.path / file.name, file, offset=0)
 
     def _is_manifest(self, name: str) -> bool:
         path = self.path / name
@@ -254,9 +263,13 @@ def _name(key: bytes) -> str:
 
 
 def _archive_reader(archive: Path, member: Member) -> Callable[[], bytes]:
-    def read() -> bytes:
-        with archive.open("rb") as stream:  # of its own: members are read in several threads
-            stream.seek(member.offset)
-            return stream.read(member.size)
+    return partial(_read, archive, member, offset=member.offset)
 
-    return read
+
+def _read(path: Path, member: Member, *, offset: int) -> bytes:
+    most = MAX_RECORD_BYTES if member.name.endswith(".json") else MAX_FILE_BYTES
+    if member.size > most:
+        raise EmoNetFaceError(f"has {member.size:,} bytes; at most {most:,} are allowed")
+    with path.open("rb") as stream:  # of its own: files are read in several threads
+        stream.seek(offset)
+        return stream.read(member.size)

@@ -11,11 +11,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from dataset_scripts.rejects import Reject
 from emonet_face.errors import EmoNetFaceError
+
+MAX_RECORD_BYTES = 16_000_000
+"""A larger record, or a longer line, is refused unread."""
+
+_SHOWN = 200
+"""Bytes of such a line that are kept with its reject."""
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -83,14 +90,28 @@ def iter_lines(path: Path) -> Iterator[Line | Reject]:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
     offset, empty = 0, True
     with stream:
-        for number, text in enumerate(stream, start=1):
-            if text.strip():
+        for number in count(1):
+            text = stream.readline(MAX_RECORD_BYTES)
+            if not text:
+                break
+            if not text.endswith(b"\n") and len(text) == MAX_RECORD_BYTES:
+                empty = False
+                reason = f"the line has {MAX_RECORD_BYTES:,} bytes or more"
+                line = text[:_SHOWN].decode("utf-8", errors="replace")
+                yield Reject(str(path), number, reason, {"line": f"{line}..."})
+                _skip_line(stream)
+            elif text.strip():
                 empty = False
                 try:
                     yield Line(number, offset, len(text), parse_object(text))
                 except EmoNetFaceError as error:
                     line = text.decode("utf-8", errors="replace").rstrip("\r\n")
                     yield Reject(str(path), number, str(error), {"line": line})
-            offset += len(text)
+            offset = stream.tell()
     if empty:
         raise EmoNetFaceError(f"{path}: is empty; one JSON object a line is expected")
+
+
+def _skip_line(stream: BinaryIO) -> None:
+    while (text := stream.readline(MAX_RECORD_BYTES)) and not text.endswith(b"\n"):
+        pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from dataset_scripts.schema import shard_name
 from dataset_scripts.shards import Shards, sha256_of
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.outputs import remove, write_json
+from emonet_face.outputs import locked, remove, write_json
 
 _PLAN, _STATE, _REJECTS = "plan.json", "shard.json", "rejects.jsonl"
 
@@ -55,7 +55,11 @@ def unfinished(out: Path, config: str, plan: Mapping[str, Any]) -> Iterator[Unfi
     """
     folder = out.parent / f".{out.name}.unfinished-{config}"
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, f"{out}: {config}"):
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(folder, wait=False))
+        except BlockingIOError:
+            raise EmoNetFaceError(f"{out}: {config} is being built by another process") from None
         work = Unfinished(folder, config, plan)
         try:
             yield work
@@ -75,25 +79,6 @@ def unfinished(out: Path, config: str, plan: Mapping[str, Any]) -> Iterator[Unfi
                 remove(folder)
             raise
         remove(folder)
-
-
-@contextmanager
-def _alone(folder: Path, what: str) -> Iterator[None]:
-    """Hold a lock that goes with the process, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows, where two builds at once are not told apart
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EmoNetFaceError(f"{what} is being built by another process") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 class Unfinished:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_FILE_BYTES = 200_000_000
+"""Larger files are refused unread: a picture of MAX_PIXELS hardly needs as much."""
+
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded (a decompression bomb, or a mistake)."""
 
@@ -111,11 +114,22 @@ def read_image(path: Path) -> ImageFile:
     Raises:
         EmoNetFaceError: unreadable, not an image, truncated, animated or larger than MAX_PIXELS.
     """
+    return inspect_image(read_bytes(path, MAX_FILE_BYTES), str(path))
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a file that may not be what it should be.
+
+    Raises:
+        EmoNetFaceError: it cannot be read, or has more than `most` bytes.
+    """
     try:
-        data = path.read_bytes()
+        size = path.stat().st_size
+        if size > most:
+            raise EmoNetFaceError(f"{path}: has {size:,} bytes; at most {most:,} are allowed")
+        return path.read_bytes()
     except OSError as error:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-    return inspect_image(data, str(path))
 
 
 def inspect_image(data: bytes, where: str) -> ImageFile:
@@ -192,8 +206,8 @@ def decode(data: bytes, where: str) -> Image.Image:
     with _faults_named(where):
         image = _opened(data, where)
         image.load()
-        upright = exif_transpose(image)
-    return _to_rgb(upright)
+        exif_transpose(image, in_place=True)
+        return _to_rgb(image)
 
 
 def _opened(data: bytes, where: str) -> Image.Image:
@@ -204,7 +218,8 @@ def _opened(data: bytes, where: str) -> Image.Image:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
     _check_pixels(image.width, image.height, where)
-    if getattr(image, "n_frames", 1) > 1:
+    # Cameras put a small or a second view behind a JPEG ("MPO"): the first picture is meant.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise EmoNetFaceError(f"{where}: is animated; one still picture is expected")
     return image
 

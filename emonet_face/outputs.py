@@ -6,6 +6,7 @@ its manifest says which command made it, a file if its beginning shows our forma
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -86,17 +87,49 @@ def made_by(folder: Path, manifest: str) -> str | None:
 
 
 @contextmanager
+def locked(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a folder's lock, which goes with the process, however it ends, and leaves no file.
+
+    Where the system or the file system knows no such locks, nobody waits for anybody.
+
+    Args:
+        folder: it exists. Others may read and write in it: the lock is an agreement.
+        wait: until whoever holds the lock lets go.
+
+    Raises:
+        BlockingIOError: another process holds the lock, and `wait` is False.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.ENOSYS):
+                raise
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def new_folder(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     """Give a folder to fill; put it at `out` when the block ends well, remove it otherwise.
 
     Args:
-        out: where the finished folder goes; its parents are made.
+        out: where the finished folder goes, links followed; its parents are made.
         ours: whether an existing folder may be replaced. An empty folder always may.
 
     Raises:
         EmoNetFaceError: `out` exists and is not ours. Nothing was touched then.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
     remove_stale(out.parent, out.name)
     check_replaceable(out, ours)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -162,12 +195,7 @@ def new_file(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
         EmoNetFaceError: `out` exists and is not ours. Nothing was touched then.
     """
     out = Path(os.path.abspath(out))
-    if out.is_dir():
-        raise EmoNetFaceError(f"{out}: is a folder; give the name of a file")
-    if out.exists() and out.stat().st_size and not ours(out):
-        raise EmoNetFaceError(
-            f"{out}: exists and was not made by this command; give another name or remove it"
-        )
+    check_file_replaceable(out, ours)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(out)
     try:
@@ -175,6 +203,16 @@ def new_file(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
         os.replace(aside, out)
     finally:
         remove(aside)
+
+
+def check_file_replaceable(out: Path, ours: Callable[[Path], bool]) -> None:
+    """Raise EmoNetFaceError where `out` is a folder, or a file that is neither empty nor ours."""
+    if out.is_dir():
+        raise EmoNetFaceError(f"{out}: is a folder; give the name of a file")
+    if out.exists() and out.stat().st_size and not ours(out):
+        raise EmoNetFaceError(
+            f"{out}: exists and was not made by this command; give another name or remove it"
+        )
 
 
 def first_line_has(*needles: str) -> Callable[[Path], bool]:

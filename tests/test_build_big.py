@@ -6,6 +6,7 @@ pytest tests/test_build_big.py
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -155,11 +156,61 @@ def test_damaged_archives_are_errors_wherever_they_are_cut(tmp_path):
     broken = bytearray(whole)
     broken[1024:1030] = b"######"  # in the second header
     archive.write_bytes(broken)
-    with pytest.raises(EmoNetFaceError, match="damaged or cut off at byte 1,024"):
+    with pytest.raises(EmoNetFaceError, match="goes on behind its end at byte 1,024"):
         list(rows(archive))
     archive.write_bytes(b"no archive at all" * 100)
     with pytest.raises(EmoNetFaceError, match="not a whole tar"):
         list(rows(archive))
+
+
+def test_what_follows_the_end_of_an_archive_is_an_error(tmp_path):
+    source = source_of(tmp_path / "big", a=label(Anger=1), b=label(Anger=2))
+    whole = pack(tmp_path / "one.tar", source).read_bytes()
+    (tmp_path / "two.tar").write_bytes(whole + whole)
+    # The header of the third member is zeroed: tarfile takes it for the end.
+    with tarfile.open(tmp_path / "one.tar") as tar:
+        third = tar.getmembers()[2].offset
+    (tmp_path / "hole.tar").write_bytes(whole[:third] + bytes(512) + whole[third + 512 :])
+    for name in ("two.tar", "hole.tar"):
+        with pytest.raises(EmoNetFaceError, match=f"{name}: goes on behind its end"):
+            list(rows(tmp_path / name))
+
+
+def test_files_too_large_to_be_true_are_refused_unread(tmp_path):
+    source = source_of(tmp_path / "big", a=label(Anger=1), b=label(Anger=1), c=label(Anger=1))
+    os.truncate(source / "b.png", 3_000_000_000)  # sparse: no room is taken
+    os.truncate(source / "c.json", 40_000_000_000)
+    found = {getattr(row, "file", None) or row["image_id"]: row for row in rows(source)}
+    assert set(found) == {"a", f"{source}/b.png", f"{source}/c.png"}
+    assert "has 3,000,000,000 bytes; at most" in found[f"{source}/b.png"].reason
+    assert "has 40,000,000,000 bytes; at most" in found[f"{source}/c.png"].reason
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text(json.dumps({"image": "a.png", **label(Anger=2)}) + "\n")
+    os.truncate(labels, 50_000_000)
+    (source / "a.json").unlink()
+    found = list(rows(source, labels=labels))
+    (long,) = [row for row in found if getattr(row, "file", None) == str(labels)]
+    assert (long.row, long.reason) == (2, "the line has 16,000,000 bytes or more")
+    assert [row["image_id"] for row in found if isinstance(row, dict)] == ["a"]
+
+
+def test_archives_of_other_kinds_and_linked_folders_are_said(tmp_path):
+    source = source_of(tmp_path / "big", a=label(Anger=1))
+    pack(source / "b.TAR", source_of(tmp_path / "b", b=label(Anger=1)))
+    (source / "c.tar.gz").write_bytes(b"")
+    (source / "d").symlink_to(tmp_path / "b")
+    found = list(rows(source))
+    assert [row["image_id"] for row in found if isinstance(row, dict)] == ["a", "b"]
+    said = {row.file: row.reason for row in found if isinstance(row, Reject)}
+    assert "is a .gz archive" in said[f"{source}/c.tar.gz"]
+    assert "link to a folder" in said[f"{source}/d"]
+
+
+def test_the_repo_must_not_lie_in_its_source(tmp_path):
+    source = source_of(tmp_path / "big", a=label(Anger=1))
+    with pytest.raises(EmoNetFaceError, match="lies inside the source"):
+        build_big(source, source / "repo")
+    assert sorted(files_of(source)) == ["a.json", "a.png"]
 
 
 @pytest.mark.parametrize(

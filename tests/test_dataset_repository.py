@@ -188,6 +188,63 @@ def test_other_configs_and_files_and_the_text_stay(raw, repo, tmp_path):
     assert "default" not in by_name["binary"]
 
 
+def test_two_builds_at_once_lose_nothing(raw, tmp_path):
+    out = tmp_path / "emonet-face"
+    script = """if True:
+        import sys, pathlib
+        from dataset_scripts import repository
+        from dataset_scripts.binary import build_binary
+        from dataset_scripts.hq import build_hq
+
+        def carry_over(*arguments, **more):  # both have come here before one goes on, or waited
+            here.write_text("")
+            for _ in range(60):
+                if there.exists():
+                    break
+                time.sleep(0.05)
+            given(*arguments, **more)
+
+        import time
+        kind, source, out, here, there = sys.argv[1], *map(pathlib.Path, sys.argv[2:])
+        given, repository._carry_over = repository._carry_over, carry_over
+        {"hq": build_hq, "binary": build_binary}[kind](source, out)
+    """
+    places = {"hq": tmp_path / "hq", "binary": tmp_path / "binary"}
+    votes = votes_csv(tmp_path / "v.csv", ("a", "human-1", "True", "Anger"))
+    sources = {"hq": raw / "hq.csv", "binary": votes}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, kind, sources[kind], out, places[kind], places[other]]
+        )
+        for kind, other in (("hq", "binary"), ("binary", "hq"))
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    data, _ = read_front_matter(out)
+    assert [entry["config_name"] for entry in data["configs"]] == ["hq", "binary", "hq_baselines"]
+    assert (out / "hq").is_dir()
+    assert (out / "binary").is_dir()
+
+
+def test_a_link_to_a_repo_stays_a_link(raw, tmp_path):
+    out, link = tmp_path / "emonet-face", tmp_path / "link"
+    build_hq(raw / "hq.csv", out)
+    link.symlink_to(out)
+    build_binary(votes_csv(tmp_path / "v.csv", ("a", "human-1", "True", "Anger")), link)
+    assert link.is_symlink()
+    assert (out / "binary").is_dir()
+    assert (out / "hq").is_dir()
+
+
+def test_a_config_that_goes_is_said(raw, tmp_path):
+    out, people = tmp_path / "emonet-face", tmp_path / "people.csv"
+    assert set(build_hq(raw / "hq.csv", out).rows) == {"hq", "hq_baselines"}
+    lines = (raw / "hq.csv").read_text().splitlines(keepends=True)
+    people.write_text("".join(line for line in lines if ",False," not in line))
+    report = build_hq(people, out)
+    assert "  1 configs removed: the source has nothing for hq_baselines" in report.lines()
+    assert not (out / "hq_baselines").exists()
+
+
 def test_a_folder_that_is_not_ours_is_refused(raw, tmp_path):
     out = tmp_path / "folder"
     for readme in (None, "# mine\n", "---\ntags: [other]\n---\n", "---\ntags: [emonet-face\n---\n"):
