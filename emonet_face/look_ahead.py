@@ -15,7 +15,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST_THREADS = 8
+_MOST_THREADS = 16
 
 
 def look_ahead(

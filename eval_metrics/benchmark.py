@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,11 +25,18 @@ from eval_metrics import corrected, official
 from eval_metrics.groups import HUMAN_GROUPS, is_simulated
 from eval_metrics.panel import RatingTable
 from eval_metrics.protocols import TIERS, Statistics
-from eval_metrics.result_tables import tables_of
+from eval_metrics.result_tables import Rows, tables_of
 from eval_metrics.sources import PredictionLog, read_dataset, read_predictions, read_ratings
+from eval_metrics.summary import summary_rows as summary_rows
 from eval_metrics.tables import write_table
 
+if TYPE_CHECKING:
+    from eval_metrics.prompted import Prompts
+    from eval_metrics.slices import Slices
+
 MADE_BY = "emonet-face benchmark"
+SCHEMA_VERSION = 1
+"""Of `results.json`: see `results.schema.json`."""
 MANIFEST = "results.json"
 PROTOCOLS: dict[str, Callable[..., Statistics]] = {
     "official": official.evaluate,
@@ -78,75 +86,63 @@ def benchmark(
             " and a level between 0 and 1"
         )
     with new_folder(out, ours=lambda folder: made_by(folder, MANIFEST) == MADE_BY) as folder:
-        table, logs = _read(ratings, dataset, predictions or {})
+        table, logs, source = _read(ratings, dataset, predictions or {})
         options = {"n_resamples": n_resamples, "level": confidence_level, "seed": seed}
         evaluated = {name: PROTOCOLS[name](table, **options) for name in chosen}
+        prompts, slices, more = None, None, []
+        if dataset is not None and (figures or "corrected" in evaluated):
+            prompts = _prompts(str(dataset))
+        if "corrected" in evaluated:
+            slices, more = _further(evaluated["corrected"], prompts, options)
         results = {
             "made_by": MADE_BY,
+            "schema": SCHEMA_VERSION,
             "versions": {"emonet-face": __version__, **_versions("numpy", "scipy", "matplotlib")},
-            "source": _source(ratings, dataset),
+            "source": source,
             "predictions": {name: vars(log) for name, log in logs.items()},
             "protocol": protocol,
             "n_resamples": n_resamples,
             "confidence_level": confidence_level,
             "seed": seed,
-            "counts": _counts(table),
-            "simulated_annotators": sorted(filter(is_simulated, set(table.annotators))),
-            "reliability_tiers": {name: least for name, least in TIERS if math.isfinite(least)},
-            "protocols": {},
+            **_about(table),
+            "protocols": {
+                name: _write_tables(
+                    statistics, folder / "tables", more if name == "corrected" else []
+                )
+                for name, statistics in evaluated.items()
+            },
         }
-        for name, statistics in evaluated.items():
-            results["protocols"][name] = _write_tables(statistics, folder / "tables")
         if figures:
-            from eval_metrics.figures import draw
+            from eval_metrics.figures import draw_all
 
-            for statistics in evaluated.values():
-                draw(statistics, folder / "figures", confidence_level)
+            repo = None if dataset is None else str(dataset)
+            draw_all(evaluated, folder / "figures", confidence_level, slices, prompts, repo)
         results = _plain(results)
         write_json(folder / MANIFEST, results)
     return results
 
 
-def summary_rows(results: Mapping[str, Any], protocol: str | None = None) -> list[dict[str, Any]]:
-    """The one table to look at first: the people's agreement with each other, then all models.
+def _prompts(repo: str) -> Prompts | None:
+    from eval_metrics.prompted import read_prompts
 
-    Args:
-        results: what `benchmark` returns.
-        protocol: "official" or "corrected"; None takes the corrected one where it was run.
-
-    Returns:
-        Rows with `annotator`, `group`, `kind` ("anchor" or "model"), `weighted_kappa`,
-        `weighted_kappa_ci`, `spearman`, `spearman_ci` (with the people's median) and `n_images`;
-        models in falling order of kappa. Undefined is None, an interval [None, None].
-
-    Raises:
-        EmoNetFaceError: the protocol was not run.
-    """
-    run = results["protocols"]
-    protocol = protocol or ("corrected" if "corrected" in run else "official")
-    if protocol not in run:
-        raise EmoNetFaceError(f"protocol {protocol!r} was not run; found {', '.join(run)}")
-    found = run[protocol]
-    rho = {row["annotator"]: row for row in found["spearman_median"]}
-    models = [row for row in found["weighted_kappa"] if not row["human"]]
-    models.sort(key=lambda row: math.inf if row["mean"] is None else -row["mean"])
-    anchor = found["human_anchor"]
-    nothing = {"mean": None, "ci_low": None, "ci_high": None}
-    rows = [_summary(anchor, nothing, "anchor")]
-    return rows + [_summary(row, rho[row["annotator"]], "model") for row in models]
+    return read_prompts(repo)
 
 
-def _summary(kappa: Mapping[str, Any], rho: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    return {
-        "annotator": kappa["annotator"],
-        "group": kappa["group"],
-        "kind": kind,
-        "weighted_kappa": kappa["mean"],
-        "weighted_kappa_ci": [kappa["ci_low"], kappa["ci_high"]],
-        "spearman": rho["mean"],
-        "spearman_ci": [rho["ci_low"], rho["ci_high"]],
-        "n_images": kappa["n_images"],
-    }
+def _further(
+    statistics: Statistics, prompts: Prompts | None, options: Mapping[str, Any]
+) -> tuple[Slices | None, list[Rows]]:
+    """Slices, where there are prompts, and the tables that only the corrected protocol has."""
+    # Imported here: the official protocol alone does not need them and is timed with its imports.
+    from eval_metrics.comparison import compare
+    from eval_metrics.comparison_tables import comparison_tables, slice_tables
+    from eval_metrics.slices import slice_statistics
+
+    comparison = compare(statistics, **options)
+    tables = comparison_tables(comparison, statistics.panel)
+    if prompts is None:
+        return None, tables
+    slices = slice_statistics(statistics.panel, prompts, comparison.draws, options["seed"])
+    return slices, [*tables, *slice_tables(slices, statistics.panel)]
 
 
 def _protocols(protocol: str) -> list[str]:
@@ -161,41 +157,54 @@ def _protocols(protocol: str) -> list[str]:
 
 def _read(
     ratings: Path | None, dataset: Path | str | None, predictions: Mapping[str, Path]
-) -> tuple[RatingTable, dict[str, PredictionLog]]:
-    rated = read_dataset(str(dataset)) if ratings is None else read_ratings(ratings)
+) -> tuple[RatingTable, dict[str, PredictionLog], dict[str, str]]:
+    """All ratings, what the files of predictions held besides, and the source by name and digest.
+
+    Results do not depend on where the source lay.
+    """
+    if ratings is None:
+        local = Path(dataset).is_dir()
+        source = {"dataset": Path(dataset).resolve().name if local else str(dataset)}
+        rated = read_dataset(str(dataset))
+    else:
+        with ThreadPoolExecutor(max_workers=1) as beside:  # 91 MB take as long to hash as to read
+            digest = beside.submit(_digest, ratings)
+            rated = read_ratings(ratings)
+            source = {"ratings": ratings.name, "sha256": digest.result()}
     tables, logs = [rated], {}
     for name, path in predictions.items():
         table, logs[name] = read_predictions(name, Path(path), rated)
         tables.append(table)
-    return RatingTable.joined(tables), logs
+    return RatingTable.joined(tables) if logs else rated, logs, source
 
 
-def _source(ratings: Path | None, dataset: Path | str | None) -> dict[str, str]:
-    """The input by name and digest: results do not depend on where it lay."""
-    if ratings is None:
-        local = Path(dataset).is_dir()
-        return {"dataset": Path(dataset).resolve().name if local else str(dataset)}
-    digest = hashlib.sha256(ratings.read_bytes()).hexdigest()
-    return {"ratings": ratings.name, "sha256": digest}
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def _counts(table: RatingTable) -> dict[str, int]:
+def _about(table: RatingTable) -> dict[str, Any]:
     people = {name for name, human in zip(table.annotators, table.human, strict=True) if human}
+    annotators = set(table.annotators)
     return {
-        "rows": len(table.annotators),
-        "images": len(set(table.images)),
-        "annotators": len(set(table.annotators)),
-        "people": len(people),
-        "models": len(set(table.annotators) - people),
-        "missing_values": int(np.isnan(table.scores).sum()),
+        "counts": {
+            "rows": len(table.annotators),
+            "images": len(set(table.images)),
+            "annotators": len(annotators),
+            "people": len(people),
+            "models": len(annotators - people),
+            "missing_values": int(np.isnan(table.scores).sum()),
+        },
+        "simulated_annotators": sorted(filter(is_simulated, annotators)),
+        "reliability_tiers": {name: least for name, least in TIERS if math.isfinite(least)},
     }
 
 
-def _write_tables(statistics: Statistics, folder: Path) -> dict[str, Any]:
+def _write_tables(statistics: Statistics, folder: Path, more: list[Rows]) -> dict[str, Any]:
     """Write a protocol's tables; returns their rows and what they do not hold."""
     panel = statistics.panel
     found: dict[str, Any] = {
@@ -206,10 +215,11 @@ def _write_tables(statistics: Statistics, folder: Path) -> dict[str, Any]:
         },
         "human_anchor": _anchor(statistics),
     }
-    for table in tables_of(statistics):
-        found[table.name] = table.rows(statistics)
+    own = [Rows(one.name, one.columns, one.rows(statistics)) for one in tables_of(statistics)]
+    for table in (*own, *more):
+        found[table.name] = table.rows
         path = folder / f"{table.name}_{statistics.protocol}.csv"
-        write_table(path, table.columns, found[table.name])
+        write_table(path, table.columns, table.rows)
     return found
 
 

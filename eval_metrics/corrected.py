@@ -32,6 +32,7 @@ from eval_metrics.protocols import (
     Correlation,
     Floats,
     GroupDifference,
+    Mean,
     Statistics,
     annotator_groups,
     correlations,
@@ -68,7 +69,7 @@ def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -
         agreement=np.array([one.values[0] for one in agreement]),
         agreement_means=[draws.mean(one) for one in agreement],
         anchor=draws.mean(comparisons.whole.between_people().over_annotators()),
-        spearman={aggregate: _spearman(panel, aggregate, draws) for aggregate in AGGREGATES},
+        spearman=_spearman(panel, draws),
         alpha=alpha,
         alpha_intervals=alpha_intervals,
         group_differences=_group_differences(panel, comparisons),
@@ -97,18 +98,22 @@ class _Comparisons:
         return PeopleKappas(self.panel, self.levels, self.draws, np.unique(annotators), images)
 
 
-def _spearman(panel: Panel, aggregate: str, draws: Draws) -> Correlation:
-    """The people's aggregate of an image does not change with the images drawn."""
-    reference = references(panel, aggregate)
-    rho = correlations(panel, reference)
-    means = {}
-    for model in track(panel.models.tolist(), f"Spearman with the {aggregate}, corrected"):
+def _spearman(panel: Panel, draws: Draws) -> dict[str, Correlation]:
+    """The people's aggregates of an image do not change with the images drawn."""
+    reference = np.stack([references(panel, aggregate) for aggregate in AGGREGATES], axis=1)
+    means: dict[str, dict[int, Mean]] = {aggregate: {} for aggregate in AGGREGATES}
+    rho = correlations(panel)
+    for model in track(panel.models.tolist(), "Spearman, corrected"):
         used = panel.rated[model]
         samples = spearman(
-            panel.scores[model][used], reference[used], image_weights=draws.weights[:, used]
+            panel.scores[model][used][:, None],
+            reference[used],
+            image_weights=draws.weights[:, used],
         )
-        means[model] = draws.mean(Resampled(rho[[model]], samples[:, None]))
-    return Correlation(rho, means)
+        for number, aggregate in enumerate(AGGREGATES):
+            both = Resampled(rho[aggregate][[model]], samples[:, [number]])
+            means[aggregate][model] = draws.mean(both)
+    return {aggregate: Correlation(rho[aggregate], means[aggregate]) for aggregate in AGGREGATES}
 
 
 def _alpha(panel: Panel, draws: Draws) -> tuple[Floats, Floats]:

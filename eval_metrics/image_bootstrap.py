@@ -132,24 +132,29 @@ class PeopleKappas:
         shape = len(panel.humans), len(annotators), levels.shape[2]
         self._values = np.full(shape, np.nan)
         self._samples = np.full((len(draws.weights), *shape), np.nan)
+        with_whole = np.vstack([np.ones((1, len(images))), draws.weights])
         for person in panel.humans:
             later = annotators[annotators > person]
             if not len(later):
                 continue
             used = images & panel.rated[person]
+            later = later[np.argsort(np.isnan(levels[later][:, used]).any(axis=(1, 2)))]
             first, second = levels[person][used], levels[later][:, used]
-            pair = first[:, None], second.swapaxes(0, 1)
-            enough = enough_shared(~np.isnan(first), ~np.isnan(second))
-            values = np.where(enough, weighted_kappa(*pair), np.nan)
-            samples = weighted_kappa(*pair, image_weights=draws.weights[:, used])
-            samples[:, ~enough] = np.nan
-            self._values[person, -len(later) :] = values
-            self._samples[:, person, -len(later) :] = samples
+            kappas = weighted_kappa(
+                first[:, None], second.swapaxes(0, 1), image_weights=with_whole[:, used]
+            )
+            kappas[:, ~enough_shared(~np.isnan(first), ~np.isnan(second))] = np.nan
+            self._put(person, later, kappas)
             if person in self._column:  # what later people have with this one
-                others = later[panel.human[later]]
-                column = self._column[int(person)]
-                self._values[others, column] = values[: len(others)]
-                self._samples[:, others, column] = samples[:, : len(others)]
+                people = panel.human[later]
+                for other, kappa in zip(later[people], kappas.swapaxes(0, 1)[people], strict=True):
+                    self._put(other, np.array([person]), kappa[:, None])
+
+    def _put(self, person: int, annotators: NDArray[np.intp], kappas: Floats) -> None:
+        """Take in (1 + n_resamples, n_annotators, 40): those of the whole first."""
+        columns = [self._column[int(annotator)] for annotator in annotators]
+        self._values[person, columns] = kappas[0]
+        self._samples[:, person, columns] = kappas[1:]
 
     def pairs_of(self, annotator: int) -> Resampled:
         """Its kappas with each of the people; a person's with itself is NaN."""

@@ -115,10 +115,15 @@ def official_panel(table: RatingTable) -> Panel:
         EmoNetFaceError: fewer than two people, or an annotator flagged both ways.
     """
     cells = _cells(table)
-    used, position = np.unique(cells.cell, return_inverse=True)
-    sums = np.zeros((len(used), N_EMOTIONS))
-    np.add.at(sums, position, np.nan_to_num(table.scores, nan=0.0))
-    return cells.panel(used, sums / np.bincount(position)[:, None])
+    given = np.nan_to_num(table.scores, nan=0.0)
+    rows = np.arange(len(given))
+    repeated = rows[cells.first != rows]
+    if not len(repeated):
+        return cells.panel(cells.cell, given)
+    np.add.at(given, cells.first[repeated], given[repeated])
+    kept = np.delete(rows, repeated)
+    times = np.bincount(cells.first, minlength=len(rows))
+    return cells.panel(cells.cell[kept], given[kept] / times[kept, None])
 
 
 def corrected_panel(table: RatingTable) -> Panel:
@@ -148,15 +153,9 @@ def corrected_panel(table: RatingTable) -> Panel:
 
 
 def _cells(table: RatingTable) -> _Cells:
-    human_of: dict[str, bool] = {}
-    first_where: dict[str, str] = {}
-    for name, human, where in zip(table.annotators, table.human, table.where, strict=True):
-        first_where.setdefault(name, where)
-        if human_of.setdefault(name, human) != human:
-            raise EmoNetFaceError(
-                f"{where}: {name!r} has human={human}, but not in {first_where[name]};"
-                " an annotator is either a person or a model"
-            )
+    human_of = dict(zip(table.annotators, table.human, strict=True))
+    if len(human_of) < len(set(zip(table.annotators, table.human, strict=True))):
+        raise _flagged_both_ways(table)
     people = [name for name, human in human_of.items() if human]
     if len(people) < 2:
         found = f"only one human rater, {people[0]!r}" if people else "no human rater"
@@ -165,14 +164,26 @@ def _cells(table: RatingTable) -> _Cells:
         )
     annotators = sorted(human_of, key=lambda name: (not human_of[name], _natural(name)))
     images = sorted(set(table.images))
-    row_of = {name: index for index, name in enumerate(annotators)}
+    row_of = {name: index * len(images) for index, name in enumerate(annotators)}
     column_of = {image: index for index, image in enumerate(images)}
-    rows = np.array([row_of[name] for name in table.annotators])
-    columns = np.array([column_of[image] for image in table.images])
-    cell = rows * len(images) + columns
-    _, first, position = np.unique(cell, return_index=True, return_inverse=True)
+    cell = np.array([row_of[name] for name in table.annotators])
+    cell += np.array([column_of[image] for image in table.images])
+    first = np.full(len(annotators) * len(images), len(cell))
+    np.minimum.at(first, cell, np.arange(len(cell)))
     human = np.array([human_of[name] for name in annotators])
-    return _Cells(tuple(annotators), human, tuple(images), cell, first[position])
+    return _Cells(tuple(annotators), human, tuple(images), cell, first[cell])
+
+
+def _flagged_both_ways(table: RatingTable) -> EmoNetFaceError:
+    first: dict[str, tuple[bool, str]] = {}
+    for name, human, where in zip(table.annotators, table.human, table.where, strict=True):
+        before, place = first.setdefault(name, (human, where))
+        if before != human:
+            return EmoNetFaceError(
+                f"{where}: {name!r} has human={human}, but not in {place};"
+                " an annotator is either a person or a model"
+            )
+    raise AssertionError("no annotator is flagged both ways")
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -14,7 +14,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from eval_metrics.emonet_face_agreement.agreement import nan_mean, spearman, weighted_kappa
+from emonet_face.reliability import TIERS as TIERS
+from emonet_face.reliability import tier_of as tier_of
+from eval_metrics.emonet_face_agreement.agreement import (
+    nan_mean,
+    nan_median,
+    pairwise_kappa,
+    spearman,
+)
 from eval_metrics.groups import members
 from eval_metrics.panel import Panel
 
@@ -22,13 +29,8 @@ Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 """(low, high) of a percentile bootstrap; NaN where undefined."""
 
-AGGREGATES: dict[str, Callable[..., Floats]] = {"median": np.nanmedian, "mean": np.nanmean}
+AGGREGATES: dict[str, Callable[..., Floats]] = {"median": nan_median, "mean": nan_mean}
 """How the people's ratings of an image become the reference of a Spearman correlation."""
-
-TIERS: tuple[tuple[str, float], ...] = (("high", 0.3), ("moderate", 0.1), ("low", -np.inf))
-"""Reliability tiers of a category with their lowest alpha. 0.3 is the line the readout study of the
-same ratings (arXiv 2610.08162) calls reliable; 0.1 is our choice. By Krippendorff's own advice
-(0.667 for tentative conclusions) no category of faces would pass."""
 
 MIN_SHARED_IMAGES = 2
 
@@ -149,18 +151,17 @@ def pair_kappas(levels: Floats, present: NDArray[np.bool_]) -> Floats:
 
     Args:
         levels: (A, N, 40) levels 0..7 or NaN.
-        present: (A, N, 40) whether the annotator rated; a pair needs two shared images.
+        present: (A, N, 40), or (A, N, 1) for all categories alike, whether the annotator rated;
+            a pair needs two shared images.
 
     Returns:
         (A, A, 40), symmetric; NaN on the diagonal and where undefined.
     """
-    size, _, categories = levels.shape
-    kappa = np.full((size, size, categories), np.nan)
-    for first in range(size - 1):
-        others = slice(first + 1, None)
-        values = weighted_kappa(levels[first][:, None], levels[others].swapaxes(0, 1))
-        values[~enough_shared(present[first], present[others])] = np.nan
-        kappa[first, others] = kappa[others, first] = values
+    kappa = pairwise_kappa(levels.swapaxes(0, 1))
+    seen = np.moveaxis(present, 2, 0).astype(np.float32)
+    shared = np.moveaxis(seen @ seen.swapaxes(1, 2), 0, 2)
+    kappa[np.broadcast_to(shared < MIN_SHARED_IMAGES, kappa.shape)] = np.nan
+    kappa[np.diag_indices(len(kappa))] = np.nan
     return kappa
 
 
@@ -189,12 +190,17 @@ def references(panel: Panel, aggregate: str) -> Floats:
     return values
 
 
-def correlations(panel: Panel, reference: Floats) -> Floats:
-    """Spearman's rho of each model's scores, as they are, with a reference: (A, 40)."""
-    rho = np.full((len(panel.annotators), panel.scores.shape[2]), np.nan)
-    for model in panel.models:
-        rho[model] = spearman(panel.scores[model], reference)
-    return rho
+def correlations(panel: Panel) -> dict[str, Floats]:
+    """Spearman's rho of each model's scores, as they are, with each aggregate of the people.
+
+    Returns:
+        Aggregate -> (A, 40), NaN for all people.
+    """
+    reference = np.stack([references(panel, aggregate) for aggregate in AGGREGATES], axis=1)
+    rho = np.full((len(AGGREGATES), *panel.scores.shape[::2]), np.nan)
+    models = panel.scores[panel.models].swapaxes(0, 1)
+    rho[:, panel.models] = spearman(models[:, None], reference[:, :, None])
+    return dict(zip(AGGREGATES, rho, strict=True))
 
 
 def people_ratings(panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
@@ -205,12 +211,3 @@ def people_ratings(panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
     people = panel.humans[panel.rated[panel.humans].sum(axis=1) > 1]
     images = panel.rated[people].any(axis=0)
     return panel.scores[people][:, images].swapaxes(0, 1), images
-
-
-def tier_of(alpha: float) -> str | None:
-    """The reliability tier of a category, None where alpha is undefined.
-
-    >>> tier_of(0.3), tier_of(0.299), tier_of(-0.1), tier_of(float("nan"))
-    ('high', 'moderate', 'low', None)
-    """
-    return next((name for name, least in TIERS if alpha >= least), None)

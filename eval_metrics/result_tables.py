@@ -14,7 +14,7 @@ import numpy as np
 from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import nan_mean
 from eval_metrics.groups import group_of
-from eval_metrics.protocols import Difference, Floats, Mean, Statistics, tier_of
+from eval_metrics.protocols import Difference, Floats, Interval, Mean, Statistics, tier_of
 
 Row = dict[str, object]
 
@@ -26,6 +26,15 @@ class Table:
     name: str
     columns: tuple[str, ...]
     rows: Callable[[Statistics], list[Row]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table with its rows, ready to be written."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[Row]
 
 
 def tables_of(statistics: Statistics) -> list[Table]:
@@ -127,8 +136,7 @@ def _category_differences(statistics: Statistics) -> list[Row]:
             "annotator": statistics.panel.annotators[one.annotator],
             "emotion": EMOTIONS[one.emotion],
             "difference": one.difference,
-            "ci_low": one.interval[0],
-            "ci_high": one.interval[1],
+            **bounds(one.interval),
             "p": one.p,
             "p_adjusted": one.p_adjusted,
         }
@@ -141,17 +149,20 @@ def _by_emotion(values: Floats) -> Row:
 
 
 def _mean(mean: Mean) -> Row:
-    return {"mean": mean.value, "ci_low": mean.interval[0], "ci_high": mean.interval[1]}
+    return {"mean": mean.value, **bounds(mean.interval)}
+
+
+def bounds(interval: Interval, of: str = "") -> Row:
+    """The two ends of an interval as columns; `of` says whose, where there are several."""
+    return dict(zip((f"{of}ci_low", f"{of}ci_high"), interval, strict=True))
 
 
 def _difference(difference: Difference) -> Row:
-    low, high = difference.interval
     return {
         "n1": difference.n1,
         "n2": difference.n2,
         "mean_difference": difference.mean_difference,
-        "ci_low": low,
-        "ci_high": high,
+        **bounds(difference.interval),
         "u": difference.u,
         "p": difference.p,
     }

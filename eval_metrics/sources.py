@@ -14,10 +14,10 @@ import numpy as np
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import image_stem
 from emonet_face.progress import track
-from emonet_face.ratings import parse_scores
-from emonet_face.released import BadRow, iter_ratings
+from emonet_face.ratings import Gaps, parse_scores
 from emonet_face.taxonomy import EMOTIONS, N_EMOTIONS, RATING_MAX, RATING_MIN
 from eval_metrics.panel import RatingTable
+from eval_metrics.ratings_file import read_ratings_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,16 +52,7 @@ def read_ratings(path: Path) -> RatingTable:
         EmoNetFaceError: the file cannot be used, or its first bad row (a person's rating outside
             0..7, an unknown key, ...), named by file, row and key.
     """
-    annotators, images, human, scores, where = [], [], [], [], []
-    for row, rating in enumerate(track(iter_ratings(path), "Reading ratings"), start=1):
-        if isinstance(rating, BadRow):
-            raise rating.error
-        annotators.append(rating.annotator)
-        images.append(rating.image_id)
-        human.append(rating.human)
-        scores.append(np.array(rating.scores.scores, dtype=float))
-        where.append(f"{path}, row {row}")
-    return _on_rating_scale(RatingTable(annotators, images, human, np.array(scores), where))
+    return _on_rating_scale(read_ratings_file(path))
 
 
 def read_dataset(repo: str) -> RatingTable:
@@ -155,7 +146,9 @@ def _on_rating_scale(table: RatingTable) -> RatingTable:
 def read_predictions(
     name: str, path: Path, known: RatingTable
 ) -> tuple[RatingTable, PredictionLog]:
-    """The neutral-subtracted scores of a file written by `emonet-face predict`.
+    """The scores of a file written by `emonet-face predict` or, one annotator, by `annotate`.
+
+    Of `predict` the neutral-subtracted ones are taken, of `annotate` the ratings as they are.
 
     Args:
         name: what the model is called in tables and figures.
@@ -203,12 +196,15 @@ def read_predictions(
 
 def _prediction(record: dict[str, object], where: str) -> tuple[str, list[float | None]]:
     image, values = record.get("image"), record.get(_SCORE_KEY)
+    gaps: Gaps = "error"
+    if values is None and "annotator" in record:  # a line of `annotate`, on the rating scale
+        values, gaps = record.get("scores"), "null"  # null: its protocol did not ask
     if not isinstance(image, str) or not isinstance(values, dict):
         raise EmoNetFaceError(
             f"{where}: needs 'image' and {_SCORE_KEY!r}, as lines of `emonet-face predict` have"
         )
     try:
-        return image_stem(image), parse_scores(values, bounded=False).scores
+        return image_stem(image), parse_scores(values, bounded=False, gaps=gaps).scores
     except EmoNetFaceError as error:
         raise EmoNetFaceError(f"{where}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""Accuracy of 40-category outputs on sets labelled with 8 classes (FERD, AffectNet).
+"""Accuracy of 40-category outputs on sets labelled with a few classes (FERD, AffectNet).
 
 Three ways of turning a distribution over 40 categories into an answer stand side by side:
 
@@ -7,7 +7,9 @@ Three ways of turning a distribution over 40 categories into an answer stand sid
 - `top1`: the class of the single most probable category.
 - `class_sum`: the class with the largest summed probability.
 
-The distribution is a softmax over the neutral-subtracted scores of the 40 mapped categories.
+The distribution is a softmax over the neutral-subtracted scores of the 40 categories. Where a
+mapping pack leaves a category unmapped, its probability belongs to no class: an image whose most
+probable category is unmapped is answered wrongly by `top1`.
 """
 
 from __future__ import annotations
@@ -16,126 +18,112 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import image_stem
 from emonet_face.outputs import made_by, new_folder, write_json
-from emonet_face.ratings import parse_scores, resolve
+from emonet_face.ratings import parse_scores
 from emonet_face.taxonomy import EMOTIONS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from eval_metrics.mappings import ClassMapping, class_of, find_mapping
 
 MADE_BY = "emonet-face transfer"
 MANIFEST = "results.json"
-CLASSES = ("anger", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-"""Alphabetical, and so also the label ids 0..7 of AffectNet as the published evaluation uses it."""
-CLASS_ALIASES = {"surprised": "surprise", "happiness": "happy", "sadness": "sad"}
 TARGETS = {"ferd": "FERD", "affectnet": "AffectNet"}
 HIT_THRESHOLD = 1.5 / len(EMOTIONS)
 COLUMNS = ("class", "n", "hit_rate", "top1", "class_sum")
 MEASURES = COLUMNS[2:]
+COVERAGE_COLUMNS = ("class", "n_categories", "mean_mass", "categories")
+UNMAPPED = "unmapped"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How one image was answered: its true class and whether each rule got it right."""
+    """How one image was answered.
+
+    Attributes:
+        image: name in the predictions.
+        true_class: of the mapping.
+        right: rule -> whether it got the true class.
+        masses: class -> its probability; what is left to 1 is unmapped.
+    """
 
     image: str
     true_class: str
     right: dict[str, bool]
+    masses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All answers of a file of predictions.
+
+    Attributes:
+        answers: one per image with a label that the mapping has.
+        n_errors: lines that hold an error instead of scores.
+        n_outside: images whose label the mapping has no class for.
+    """
+
+    answers: list[Answer]
+    n_errors: int = 0
+    n_outside: int = 0
 
 
 @dataclass(frozen=True)
 class TransferSummary:
-    """The table, one row per class and `overall`, and what was left out.
+    """The table, one row per class and `overall`, what was left out, and what the mapping covers.
 
     Attributes:
         rows: keys `COLUMNS`; NaN for a class without images.
-        n_errors: prediction lines that hold an error instead of scores.
+        n_errors, n_outside: see `Answers`.
+        coverage: keys `COVERAGE_COLUMNS`, one row per class and `unmapped`: how many of the 40
+            categories, and how much of the probability on average.
     """
 
     rows: list[dict[str, object]]
-    n_errors: int = 0
+    n_errors: int
+    n_outside: int
+    coverage: list[dict[str, object]]
 
 
-def read_mapping(path: Path, target: str) -> dict[str, str]:
-    """Category -> class for one target of a mapping file `{target: {"model_<slug>_best": class}}`.
-
-    Raises:
-        EmoNetFaceError: the file is no such JSON, lacks the target or one of the 40 categories, or
-            names an unknown category or class.
-    """
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise EmoNetFaceError(f"{path}: is not JSON ({error})") from None
-    if not isinstance(table, dict) or not isinstance(table.get(target), dict):
-        found = ", ".join(table) if isinstance(table, dict) else type(table).__name__
-        raise EmoNetFaceError(f"{path}: no target {target!r}; found {found}")
-    mapping: dict[str, str] = {}
-    for key, value in table[target].items():
-        try:
-            name = resolve(key)
-            if name in mapping:
-                raise EmoNetFaceError(f"category {name!r} is mapped twice")
-            mapping[name] = _class_of(value, f"key {key!r}")
-        except EmoNetFaceError as error:
-            raise EmoNetFaceError(f"{path}, {target}: {error}") from None
-    missing = [name for name in EMOTIONS if name not in mapping]
-    if missing:
-        raise EmoNetFaceError(f"{path}, {target}: no class for {missing[0]!r}; all 40 are needed")
-    return mapping
-
-
-def _class_of(value: object, what: str) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(CLASSES):
-        return CLASSES[value]
-    if isinstance(value, str):
-        name = value.strip().lower()
-        if name.isdigit() and int(name) < len(CLASSES):
-            return CLASSES[int(name)]
-        name = CLASS_ALIASES.get(name, name)
-        if name in CLASSES:
-            return name
-    raise EmoNetFaceError(f"{what} names class {value!r}; allowed are {', '.join(CLASSES)}")
-
-
-def answer(scores: list[float], true_class: str, mapping: Mapping[str, str]) -> dict[str, bool]:
+def answer(scores: list[float], true_class: str, mapping: ClassMapping) -> Answer:
     """Whether each of the three rules answers an image with its true class.
 
     Args:
         scores: 40 neutral-subtracted scores in canonical order.
-        true_class: one of `CLASSES`.
-        mapping: category -> class, all 40.
+        true_class: one of the mapping's classes.
+        mapping: category -> class.
 
     Ties go to the category, or class, that comes first in its order.
     """
     top = max(scores)
     weights = [math.exp(score - top) for score in scores]
     total = sum(weights)
-    shares = [weight / total for weight in weights]
-    sums = dict.fromkeys(CLASSES, 0.0)
-    for name, share in zip(EMOTIONS, shares, strict=True):
-        sums[mapping[name]] += share
-    return {
-        "hit_rate": any(
-            share > HIT_THRESHOLD and mapping[name] == true_class
-            for name, share in zip(EMOTIONS, shares, strict=True)
-        ),
-        "top1": mapping[EMOTIONS[scores.index(top)]] == true_class,
-        "class_sum": max(CLASSES, key=sums.__getitem__) == true_class,
+    shares = dict(zip(EMOTIONS, (weight / total for weight in weights), strict=True))
+    masses = dict.fromkeys(mapping.classes, 0.0)
+    for name, given in mapping.categories.items():
+        masses[given] += shares[name]
+    top1: str | None = mapping.categories.get(EMOTIONS[scores.index(top)])
+    class_sum = max(mapping.classes, key=masses.__getitem__)
+    if mapping.neutral_below is not None:
+        mapped = zip(EMOTIONS, scores, strict=True)
+        if all(
+            score < mapping.neutral_below for name, score in mapped if name in mapping.categories
+        ):
+            top1 = class_sum = "neutral"
+    hit = any(shares[name] > HIT_THRESHOLD for name in mapping.members(true_class))
+    right = {
+        "hit_rate": hit or (top1 == true_class == "neutral"),
+        "top1": top1 == true_class,
+        "class_sum": class_sum == true_class,
     }
+    return Answer("", true_class, right, masses)
 
 
-def read_answers(path: Path, mapping: Mapping[str, str]) -> tuple[list[Answer], int]:
-    """Every prediction line answered by the three rules, and the number of error lines.
+def read_answers(path: Path, mapping: ClassMapping) -> Answers:
+    """Every prediction line answered by the three rules.
 
     A line is `predict`'s own, or the published `{"image_path", "results": {"model_<slug>_best":
     {"mean_subtracted": number, ...}}}`. The true class comes from a `label` field (class name or
@@ -144,7 +132,8 @@ def read_answers(path: Path, mapping: Mapping[str, str]) -> tuple[list[Answer], 
     Raises:
         EmoNetFaceError: the first line that cannot be used, named; a file without answers.
     """
-    answers, n_errors, seen = [], 0, {}
+    answers, n_errors, n_outside = [], 0, 0
+    seen: dict[str, int] = {}
     for number, line in _lines(path):
         try:
             record = json.loads(line)
@@ -153,16 +142,21 @@ def read_answers(path: Path, mapping: Mapping[str, str]) -> tuple[list[Answer], 
             if "error" in record:
                 n_errors += 1
                 continue
-            found = _answer_line(record, mapping)
-            first = seen.setdefault(found.image, number)
+            image, label, scores = _labelled(record)
+            first = seen.setdefault(image, number)
             if first != number:
-                raise EmoNetFaceError(f"image {found.image!r} already stands in line {first}")
-            answers.append(found)
+                raise EmoNetFaceError(f"image {image!r} already stands in line {first}")
+            true_class = mapping.labels.get(label)
+            if true_class is None:
+                n_outside += 1
+                continue
+            answers.append(replace(answer(scores, true_class, mapping), image=image))
         except (EmoNetFaceError, json.JSONDecodeError) as error:
             raise EmoNetFaceError(f"{path}, line {number}: {error}") from None
     if not answers:
-        raise EmoNetFaceError(f"{path}: holds no predictions")
-    return answers, n_errors
+        left = f"; {n_outside} images have labels that {mapping.name} has no class for"
+        raise EmoNetFaceError(f"{path}: holds no predictions{left if n_outside else ''}")
+    return Answers(answers, n_errors, n_outside)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -177,17 +171,17 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise EmoNetFaceError(f"{path}: is not UTF-8 text") from None
 
 
-def _answer_line(record: Mapping[str, object], mapping: Mapping[str, str]) -> Answer:
+def _labelled(record: Mapping[str, object]) -> tuple[str, str, list[float]]:
+    """Image, label and scores of a line."""
     image = record.get("image_path", record.get("image"))
     if not isinstance(image, str):
         raise EmoNetFaceError("no 'image_path' or 'image' with a file name")
     if "label" in record:
-        true_class = _class_of(record["label"], "'label'")
+        label = class_of(record["label"], "'label'")
     else:
         word = re.split(r"[_\W]", image_stem(image))[-1]
-        true_class = _class_of(word if not word.isdigit() else None, f"file name {image!r}")
-    scores = parse_scores(_neutral_subtracted(record), bounded=False).scores
-    return Answer(image, true_class, answer(scores, true_class, mapping))
+        label = class_of(word if not word.isdigit() else None, f"file name {image!r}")
+    return image, label, parse_scores(_neutral_subtracted(record), bounded=False).scores
 
 
 def _neutral_subtracted(record: Mapping[str, object]) -> dict[str, object]:
@@ -204,7 +198,7 @@ def _neutral_subtracted(record: Mapping[str, object]) -> dict[str, object]:
     return scores
 
 
-def summarise(answers: list[Answer], n_errors: int = 0) -> TransferSummary:
+def summarise(found: Answers, mapping: ClassMapping) -> TransferSummary:
     """The share of images that each rule gets right, per class and over all images."""
 
     def row(name: str, chosen: list[Answer]) -> dict[str, object]:
@@ -214,16 +208,41 @@ def summarise(answers: list[Answer], n_errors: int = 0) -> TransferSummary:
         }
         return {"class": name, "n": n, **shares}
 
-    rows = [row(name, [a for a in answers if a.true_class == name]) for name in CLASSES]
-    return TransferSummary([*rows, row("overall", answers)], n_errors)
+    answers = found.answers
+    rows = [row(name, [a for a in answers if a.true_class == name]) for name in mapping.classes]
+    rows.append(row("overall", answers))
+    return TransferSummary(rows, found.n_errors, found.n_outside, _coverage(answers, mapping))
 
 
-def transfer_report(predictions: Path, mapping: Path, target: str, out: Path) -> TransferSummary:
-    """Write table, figure and `results.json` of 8-class accuracy into the folder `out`.
+def _coverage(answers: list[Answer], mapping: ClassMapping) -> list[dict[str, object]]:
+    masses = {
+        name: sum(one.masses[name] for one in answers) / len(answers) if answers else math.nan
+        for name in mapping.classes
+    }
+    members = {name: mapping.members(name) for name in mapping.classes}
+    members[UNMAPPED], masses[UNMAPPED] = mapping.unmapped, 1 - sum(masses.values())
+    if not mapping.unmapped:
+        masses[UNMAPPED] = 0.0  # and not what rounding leaves
+    return [
+        {
+            "class": name,
+            "n_categories": len(names),
+            "mean_mass": masses[name],
+            "categories": "; ".join(names),
+        }
+        for name, names in members.items()
+    ]
+
+
+def transfer_report(
+    predictions: Path, mapping: Path | str, target: str, out: Path
+) -> TransferSummary:
+    """Write tables, figure and `results.json` of the accuracy into the folder `out`.
 
     Args:
         predictions: JSON lines (see `read_answers`).
-        mapping: JSON `{target: {"model_<slug>_best": class}}` for all 40 categories.
+        mapping: JSON `{target: {"model_<slug>_best": class}}` for all 40 categories, or the name
+            of a pack of `mapping_packs.json`, e.g. "basic6-strict".
         target: "ferd" or "affectnet".
         out: the folder to make; one made by this function before is replaced.
 
@@ -231,55 +250,40 @@ def transfer_report(predictions: Path, mapping: Path, target: str, out: Path) ->
         EmoNetFaceError: bad input (file and line named), or `out` is not ours.
     """
     from eval_metrics.tables import write_table
+    from eval_metrics.transfer_figure import transfer_figure
 
     if target not in TARGETS:
         raise EmoNetFaceError(f"unknown target {target!r}; allowed are {', '.join(TARGETS)}")
     with new_folder(out, ours=lambda folder: made_by(folder, MANIFEST) == MADE_BY) as folder:
-        summary = summarise(*read_answers(predictions, read_mapping(mapping, target)))
+        used = find_mapping(mapping, target)
+        summary = summarise(read_answers(predictions, used), used)
         write_table(folder / "tables" / "transfer.csv", COLUMNS, summary.rows)
+        write_table(folder / "tables" / "mapping_coverage.csv", COVERAGE_COLUMNS, summary.coverage)
         (folder / "figures").mkdir()
-        figure = transfer_figure(summary, target)
-        figure.savefig(folder / "figures" / "transfer.png", dpi=150)
+        figure = transfer_figure(summary, TARGETS[target], used)
+        figure.savefig(folder / "figures" / "transfer.png", dpi=150, metadata={"Software": None})
         figure.savefig(folder / "figures" / "transfer.pdf", metadata={"CreationDate": None})
-        results = {
-            "made_by": MADE_BY,
-            "version": __version__,
-            "target": target,
-            "hit_threshold": HIT_THRESHOLD,
-            "n_error_lines": summary.n_errors,
-            "classes": [
-                {key: None if value != value else value for key, value in row.items()}
-                for row in summary.rows
-            ],
-        }
-        write_json(folder / MANIFEST, results)
+        write_json(folder / MANIFEST, _results(summary, target, used))
     return summary
 
 
-def transfer_figure(summary: TransferSummary, target: str) -> Figure:
-    """Bars per class for the three rules, chance (1/8) as a line for the two single answers."""
-    from matplotlib.figure import Figure
+def _results(summary: TransferSummary, target: str, mapping: ClassMapping) -> dict[str, object]:
+    def plain(row: Mapping[str, object]) -> dict[str, object]:
+        return {key: None if value != value else value for key, value in row.items()}
 
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    axes = figure.add_subplot()
-    styles = {
-        "hit_rate": ("any mapped category above 0.0375 (published rule)", "#DDDDDD", "..."),
-        "top1": ("most probable category", "#0072B2", None),
-        "class_sum": ("largest summed class", "#E69F00", "///"),
+    return {
+        "made_by": MADE_BY,
+        "version": __version__,
+        "target": target,
+        "mapping": {
+            "name": mapping.name,
+            "what": mapping.what,
+            "neutral_below": mapping.neutral_below,
+            "labels": dict(mapping.labels),
+            "coverage": [plain(row) for row in summary.coverage],
+        },
+        "hit_threshold": HIT_THRESHOLD,
+        "n_error_lines": summary.n_errors,
+        "n_images_outside": summary.n_outside,
+        "classes": [plain(row) for row in summary.rows],
     }
-    for shift, (rule, (label, colour, hatch)) in enumerate(styles.items()):
-        places = [index + 0.27 * (shift - 1) for index in range(len(summary.rows))]
-        heights = [row[rule] for row in summary.rows]
-        axes.bar(places, heights, width=0.25, label=label, color=colour, hatch=hatch,
-                 edgecolor="#333333", linewidth=0.5)  # fmt: skip
-    axes.axhline(1 / len(CLASSES), color="black", linewidth=0.8, linestyle="--")
-    names = [f"{row['class']}\nn = {row['n']}" for row in summary.rows]
-    axes.set_xticks(range(len(names)), names, fontsize=8.5)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("share of images counted as right")
-    axes.set_title(
-        f"Transfer to the 8 classes of {TARGETS[target]} (dashed: chance of a single answer)"
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
-    return figure

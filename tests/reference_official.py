@@ -1,4 +1,6 @@
-"""The published analysis once more, as loops over pandas frames: for test_benchmark.py.
+"""The published analysis once more, as loops over pandas frames.
+
+For test_benchmark.py, which holds ours against it, and bench_agreement.py, which times both.
 
 Written from the description of the released `statistics/analysis-hq.ipynb`, with the libraries that
 notebook uses (pandas, scikit-learn, scipy, krippendorff) and none of our code. Slow on purpose.
@@ -33,10 +35,15 @@ class OfficialReference:
             index=["emotion", "image"], columns="annotator", values="value"
         )
         self.tables = {emotion: pivot.loc[emotion] for emotion in self.emotions}
-        self.kappa = {
-            frozenset((a, b)): [self._kappa(a, b, emotion) for emotion in self.emotions]
-            for a, b in combinations(self.annotators, 2)
-        }
+        self._kappas = {}
+
+    def kappas(self, first, second):
+        """Kappas of two annotators, one per emotion; computed when first asked for."""
+        pair = frozenset((first, second))
+        if pair not in self._kappas:
+            a, b = sorted(pair, key=self.annotators.index)
+            self._kappas[pair] = [self._kappa(a, b, emotion) for emotion in self.emotions]
+        return self._kappas[pair]
 
     def _load(self, path):
         records = []
@@ -67,7 +74,7 @@ class OfficialReference:
 
     def _with_humans(self, annotator):
         """Rows of kappas, one per human other than the annotator."""
-        return [self.kappa[frozenset((annotator, h))] for h in self.humans if h != annotator]
+        return [self.kappas(annotator, h) for h in self.humans if h != annotator]
 
     def agreement(self, annotator):
         rows = self._with_humans(annotator)
@@ -78,7 +85,7 @@ class OfficialReference:
         return pd.Series(values, index=self.emotions)
 
     def pairwise(self, first, second):
-        values = pd.Series(self.kappa[frozenset((first, second))])
+        values = pd.Series(self.kappas(first, second))
         return values.mean(), values.count()
 
     def difference(self, first, second):
@@ -108,7 +115,7 @@ class OfficialReference:
             value
             for a, b in combinations(self.humans, 2)
             if annotator not in (a, b)
-            for value in self.kappa[frozenset((a, b))]
+            for value in self.kappas(a, b)
         ]
         found = self.difference(own, others)
         return (*found, found[-1] > 0.05)

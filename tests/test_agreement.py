@@ -16,16 +16,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import average_precision_score, cohen_kappa_score
 
-from eval_metrics.emonet_face_agreement import agreement
+from eval_metrics.emonet_face_agreement import (
+    agreement,
+    alpha,
+    calibration,
+    kappas,
+    levels,
+    p_values,
+    precision,
+    ranks,
+)
 from eval_metrics.emonet_face_agreement.agreement import (
+    average_precision,
     benjamini_hochberg,
     calibrated_kappa,
     human_kappa,
     krippendorff_alpha,
     mann_whitney,
     nan_mean,
+    nan_median,
+    pairwise_kappa,
     percentile_interval,
     pooled_kappa,
     quantile_calibrate,
@@ -131,6 +143,34 @@ def test_alpha_derived_by_hand():
     np.testing.assert_allclose(krippendorff_alpha(ratings), [8 / 11], **EXACT)
 
 
+# Four observers of twelve units: the worked example of Krippendorff, "Computing Krippendorff's
+# Alpha-Reliability" (2011), section E. It prints alpha .815 (ordinal) and .849 (interval).
+KRIPPENDORFF_2011 = """
+1 2 3 3 2 1 4 1 2 . . .
+1 2 3 3 2 2 4 1 2 5 . 3
+. 3 3 3 2 3 4 2 2 5 1 .
+1 2 3 3 2 4 4 1 2 5 1 .
+"""
+
+
+def test_alpha_of_krippendorffs_own_example():
+    cells = [line.split() for line in KRIPPENDORFF_2011.split("\n") if line]
+    observers = [[np.nan if cell == "." else float(cell) for cell in line] for line in cells]
+    ratings = np.array(observers).T[:, :, None]
+    assert krippendorff_alpha(ratings, metric="ordinal").round(3) == [0.815]
+    assert krippendorff_alpha(ratings).round(3) == [0.849]
+
+
+def test_kappa_of_a_published_table():
+    # Husbands and wives on a scale of four (Hout, Duncan and Sobel 1987; Agresti 1990, table
+    # 10.9). R's package vcd prints for it, as its documented example, kappa with linear weights
+    # .2374.
+    table = np.array([[7, 7, 2, 3], [2, 8, 3, 7], [1, 5, 4, 9], [2, 8, 9, 14]])
+    husband, wife = (np.repeat(side.ravel(), table.ravel()) for side in np.indices(table.shape))
+    kappa = weighted_kappa(husband, wife, weights="linear", n_levels=4)
+    assert kappa.round(4) == 0.2374
+
+
 def test_rounding_and_truncation():
     scores = [-1.0, -0.99, -0.5, 0.49, 0.5, 6.9, 7.5, 7.99, 8.0, np.nan]
     np.testing.assert_array_equal(round_to_levels(scores), [0, 0, 0, 0, 1, 7, 7, 7, 7, np.nan])
@@ -164,10 +204,41 @@ def test_weighted_kappa_equals_sklearn(kind, weights):
         np.testing.assert_allclose(pairs[i, j, c], expected, **EXACT)
 
 
+@pytest.mark.parametrize("kind", KINDS[:-1])
+def test_pairwise_kappa_equals_sklearn(kind):
+    ratings = make_ratings(kind)
+    pairs = pairwise_kappa(ratings)
+    np.testing.assert_array_equal(pairs, pairs.swapaxes(0, 1))
+    for i, j, c in np.ndindex(pairs.shape):
+        expected = sklearn_kappa(ratings[:, i, c], ratings[:, j, c])
+        np.testing.assert_allclose(pairs[i, j, c], expected, **EXACT)
+
+
+def test_sums_beyond_32_bits_stay_exact():
+    # 400,000 images of cost up to 98: their sums are more than 2^24, which 32-bit floats round.
+    rng = np.random.default_rng(13)
+    ratings = rng.integers(5, 8, (400_000, 2, 1)).astype(float)
+    expected = sklearn_kappa(ratings[:, 0], ratings[:, 1])
+    np.testing.assert_allclose(pairwise_kappa(ratings)[0, 1], [expected], **EXACT)
+    np.testing.assert_allclose(weighted_kappa(ratings[:, 0], ratings[:, 1]), [expected], **EXACT)
+
+
+def test_weights_need_not_be_whole():
+    rng = np.random.default_rng(14)
+    first, second = rng.integers(0, 8, (2, 30, 1)).astype(float)
+    weights = rng.random((3, 30))
+    found = weighted_kappa(first, second, image_weights=weights)
+    for row, kappa in zip(weights, found[:, 0], strict=True):
+        expected = cohen_kappa_score(
+            first[:, 0], second[:, 0], weights="quadratic", labels=range(8), sample_weight=row
+        )
+        np.testing.assert_allclose(kappa, expected, **EXACT)
+
+
 def test_weighted_kappa_over_more_columns_than_one_block(monkeypatch):
     ratings = make_ratings("random")
     whole = weighted_kappa(ratings[:, :, None], ratings[:, None])
-    monkeypatch.setattr(agreement, "_COLUMNS", 7)
+    monkeypatch.setattr(kappas, "_COLUMNS", 7)
     np.testing.assert_array_equal(weighted_kappa(ratings[:, :, None], ratings[:, None]), whole)
 
 
@@ -205,13 +276,70 @@ def test_spearman_equals_scipy(kind):
         np.testing.assert_allclose(spearman(x, ratings[:, 0]), expected, **EXACT)
 
 
+def test_spearman_of_every_model_with_every_reference():
+    rng = np.random.default_rng(15)
+    models, references = rng.normal(0, 1, (40, 3, 1, 5)), rng.integers(0, 4, (40, 1, 2, 5)) / 2
+    models[rng.random(models.shape) < 0.1] = np.nan
+    models[:, 2] = np.round(models[:, 2])
+    found = spearman(models, references)
+    weights = resample_weights(40, 3, seed=1)
+    resampled = spearman(models, references, image_weights=weights)
+    assert found.shape == resampled.shape[1:] == (3, 2, 5)
+    for m, r, c in np.ndindex(found.shape):
+        pair = models[:, m, 0, [c]], references[:, 0, r, [c]]
+        np.testing.assert_allclose(found[m, r, c], scipy_spearman(*pair), **EXACT)
+        alone = spearman(*pair, image_weights=weights)[:, 0]
+        np.testing.assert_array_equal(resampled[:, m, r, c], alone)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+def test_average_precision_equals_sklearn(share):
+    rng = np.random.default_rng(16)
+    relevant = (rng.random((60, 5)) < share).astype(float)
+    scores = rng.normal(0, 1, (60, 5)) + relevant
+    scores[:, 1] = np.round(scores[:, 1])  # ties
+    scores[:, 2] = 3.0
+    relevant[::9, 3] = scores[::7, 4] = np.nan
+    for c, found in enumerate(average_precision(scores, relevant)):
+        shared = ~(np.isnan(scores[:, c]) | np.isnan(relevant[:, c]))
+        expected = np.nan
+        if relevant[shared, c].any():
+            expected = average_precision_score(relevant[shared, c], scores[shared, c])
+        np.testing.assert_allclose(found, expected, **EXACT)
+
+
+def test_median_equals_numpys():
+    rng = np.random.default_rng(17)
+    values = rng.integers(0, 9, (7, 6, 5)) / 2
+    values[rng.random(values.shape) < 0.5] = np.nan
+    values[:, 2] = np.nan
+    for axis in (0, 1, 2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy warns where all is NaN, ours does not
+            expected = np.nanmedian(values, axis=axis)
+        np.testing.assert_array_equal(nan_median(values, axis=axis), expected)
+    assert np.isnan(nan_median(np.empty((0, 3)), axis=0)).all()
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(1, 12), st.integers(1, 40), st.integers(0, 999), st.sampled_from([2, 9, 10**9]))
+def test_mann_whitney_equals_scipy(n1, n2, seed, values):
+    """Exact and approximate, with few, some and no ties."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, values, n1), rng.integers(0, values, n2)
+    expected = stats.mannwhitneyu(first, second)
+    found = mann_whitney(first, second)
+    np.testing.assert_allclose(found, (expected.statistic, expected.pvalue), rtol=1e-10)
+
+
 def test_mann_whitney_and_benjamini_hochberg_equal_scipy():
     rng = np.random.default_rng(6)
     small, large, tied = rng.normal(0, 1, 6), rng.normal(0.3, 1, 90), rng.integers(0, 3, 40)
     for first, second in ((small, small[:3] + 1), (small, large), (tied, large), (tied, tied)):
         expected = stats.mannwhitneyu(first, second)
         given_nan = np.append(first.astype(float), np.nan)
-        assert mann_whitney(given_nan, second) == (expected.statistic, expected.pvalue)
+        found = mann_whitney(given_nan, second)
+        np.testing.assert_allclose(found, (expected.statistic, expected.pvalue), rtol=1e-12)
     assert np.isnan(mann_whitney([], large)).all()
     p = rng.random(30) ** 3
     with_nan = np.insert(p, 4, np.nan)
@@ -242,15 +370,19 @@ def statistics(ratings, scores):
         "calibrated": lambda i, w: calibrated_kappa(
             scores[i], ratings[i], gold[i], image_weights=w
         ),
+        "precision": lambda i, w: average_precision(scores[i], gold[i] >= 2, image_weights=w),
         "calibrated, per rater": lambda i, w: calibrated_kappa(
             scores[i], ratings[i], gold[i], per_rater=True, image_weights=w
         ),
     }
 
 
+@pytest.mark.parametrize("cells", [256, 0])  # ranks from tables of values, and from images
 @pytest.mark.parametrize("kind", KINDS[:-1])
-def test_weights_equal_drawing_the_rows(kind):
-    n_images, n_resamples = 25, 70  # more resamples than one block
+def test_weights_equal_drawing_the_rows(kind, cells, monkeypatch):
+    monkeypatch.setattr(ranks, "_CELLS", cells)
+    n_images, n_resamples = 25, 40
+    monkeypatch.setattr(ranks, "_RESAMPLES", 32)  # more than one block
     ratings = make_ratings(kind, n_images=n_images)
     scores = np.random.default_rng(7).normal(2, 2, (n_images, 6))
     scores[3, 2] = np.nan
@@ -471,15 +603,23 @@ def test_faults_are_named():
         krippendorff_alpha(levels)
     with pytest.raises(ValueError, match=r"predictions is \(3, 2\): .* it must be \(3, 1\)"):
         pooled_kappa(levels, np.zeros((3, 4, 1)))
+    with pytest.raises(ValueError, match=r"relevant\[0, 1\] is 2.0: allowed are 0, 1 and NaN"):
+        average_precision(levels, np.add(levels, [0, 2]))
+    with pytest.raises(ValueError, match=r"scores is \(3, 2\), relevant \(2, 2\)"):
+        average_precision(levels, levels[:2])
     with pytest.raises(ValueError, match=r"image_weights is \(3,\)"):
         weighted_kappa(levels, levels, image_weights=np.ones(3))
-    with pytest.raises(ValueError, match=r"both must be \(n_images, k\)"):
-        spearman(levels, levels[:2])
+    for other in (levels[:2], np.zeros((3, 5))):
+        with pytest.raises(ValueError, match=r"first is \(3, 2\), second .* of the same images"):
+            spearman(levels, other)
     with pytest.raises(ValueError, match=r"both must be \(n_images, k\)"):
         quantile_calibrate(levels, levels[:, 0])
 
 
 def test_docstring_examples():
-    failed, tried = doctest.testmod(agreement)
-    assert tried >= 6
-    assert failed == 0
+    examples = 0
+    for module in (agreement, alpha, calibration, kappas, levels, p_values, precision, ranks):
+        failed, tried = doctest.testmod(module)
+        assert failed == 0
+        examples += tried
+    assert examples >= 11

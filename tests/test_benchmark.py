@@ -22,7 +22,8 @@ from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import CATEGORIES, EMOTIONS
 from eval_metrics import corrected
 from eval_metrics.benchmark import benchmark, summary_rows
-from eval_metrics.figures import NOTICE, agreement_by_group, figures_of
+from eval_metrics.figure_style import NOTICE
+from eval_metrics.figures import agreement_by_group, figures_of
 from eval_metrics.groups import group_of
 from eval_metrics.protocols import tier_of
 from eval_metrics.sources import read_ratings
@@ -37,6 +38,13 @@ GROUPS = {
     "Random Baseline": "Random Baseline",
     "Constant Baseline": "Other Baselines",
 }
+FIGURES = ("agreement_by_group", "pairwise_kappa", "human_human_lines", "krippendorff_alpha")
+MODEL_FIGURES = (
+    "model_human_lines",
+    "spearman_median",
+    "spearman_per_emotion",
+    "reliability_performance",
+)
 N_IMAGES = 48
 RESAMPLES = 40
 
@@ -415,7 +423,7 @@ def test_perfect_and_constant_models(tmp_path):
         tmp_path / "o", ratings=write_csv(tmp_path / "r.csv", rows), n_resamples=20, figures=False
     )
     for protocol in results["protocols"]:
-        anchor, perfect, constant = summary_rows(results, protocol)
+        anchor, perfect, constant = summary_rows(results, protocol)[:3]
         for row in (anchor, perfect):
             assert row["weighted_kappa"] == pytest.approx(1)
             assert row["weighted_kappa_ci"] == pytest.approx([1, 1])
@@ -478,15 +486,9 @@ def test_the_seed_fixes_every_byte(tmp_path):
     for folder in folders:
         benchmark(folder, ratings=path, protocol="corrected", n_resamples=5)
     files = sorted(p.relative_to(folders[0]) for p in folders[0].rglob("*") if p.is_file())
-    assert sum(file.suffix == ".csv" for file in files) == 8
-    for name in (
-        "agreement_by_group",
-        "pairwise_kappa",
-        "krippendorff_alpha",
-        "spearman_median",
-        "spearman_per_emotion",
-    ):
-        base = folders[0] / "figures" / f"{name}_corrected"
+    assert sum(file.suffix == ".csv" for file in files) == 11
+    for name in (*(f"{name}_corrected" for name in (*FIGURES, *MODEL_FIGURES)), "one_face"):
+        base = folders[0] / "figures" / name
         assert base.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert base.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     for file in files:
@@ -497,11 +499,12 @@ def test_summary_leads_with_the_anchor_and_sorts_models(both):
     _, results = both
     rows = summary_rows(results)
     assert rows == summary_rows(results, "corrected")
-    assert [row["kind"] for row in rows] == ["anchor"] + ["model"] * 6
+    assert [row["kind"] for row in rows] == ["anchor"] + ["model"] * 6 + ["baseline"] * 4
     assert rows[0]["annotator"] == "human raters with each other"
-    kappas = [row["weighted_kappa"] for row in rows[1:]]
+    kappas = [row["weighted_kappa"] for row in rows[1:7]]
     assert kappas == sorted(kappas, reverse=True)
-    assert {row["annotator"]: row["group"] for row in rows[1:]} == GROUPS
+    assert {row["annotator"]: row["group"] for row in rows[1:7]} == GROUPS
+    assert [row["kind"] for row in summary_rows(results, "official")] == ["anchor"] + ["model"] * 6
     with pytest.raises(EmoNetFaceError, match="'best' was not run"):
         summary_rows(results, "best")
 
@@ -518,11 +521,11 @@ def test_no_resamples_leave_intervals_undefined(tmp_path):
 def test_people_alone_are_enough(tmp_path):
     path = write_csv(tmp_path / "r.csv", [row for row in simple_rows(n=10) if row[2]])
     results = benchmark(tmp_path / "o", ratings=path, n_resamples=10, figures=False)
-    assert len(summary_rows(results)) == 1
+    assert [row["kind"] for row in summary_rows(results)] == ["anchor"] + ["baseline"] * 4
     assert results["protocols"]["corrected"]["group_differences"] == []
     statistics = corrected.evaluate(read_ratings(path), n_resamples=5, level=0.95, seed=0)
     names = [name for name, _ in figures_of(statistics, 0.95)]
-    assert names == ["agreement_by_group", "pairwise_kappa", "krippendorff_alpha"]
+    assert names == list(FIGURES)
 
 
 def test_groups_follow_the_names():
@@ -712,8 +715,8 @@ def test_simulated_raters_are_never_called_human(tmp_path):
     assert list(statistics.groups) == ["Simulated Humans", "Other Models"]
     title = agreement_by_group(statistics).get_suptitle()
     assert title.startswith("Agreement with simulated raters")
-    notices = [figure.get_supxlabel() for _, figure in figures_of(statistics, 0.95)]
-    assert notices == [NOTICE] * 5
+    notices = {name: figure.get_supxlabel() for name, figure in figures_of(statistics, 0.95)}
+    assert notices == dict.fromkeys([*FIGURES, *MODEL_FIGURES], NOTICE)
 
 
 def test_ratings_need_no_heavy_library(tmp_path):
@@ -724,6 +727,21 @@ def test_ratings_need_no_heavy_library(tmp_path):
         " figures=False)\n"
         "import eval_metrics.figures\n"
         "print({'torch', 'sklearn', 'evaluate', 'datasets', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_official_tables_need_numpy_alone(tmp_path):
+    """Half of their time would go to importing scipy's statistics."""
+    path = write_csv(tmp_path / "r.csv", simple_rows(n=4))
+    code = (
+        "import sys; from pathlib import Path; from eval_metrics.benchmark import benchmark\n"
+        f"benchmark(Path(r'{tmp_path / 'o'}'), ratings=Path(r'{path}'), n_resamples=2,"
+        " protocol='official', figures=False)\n"
+        "heavy = {'torch', 'sklearn', 'evaluate', 'datasets', 'transformers', 'pandas', 'scipy',"
+        " 'matplotlib', 'pyarrow'}\n"
+        "print(heavy & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

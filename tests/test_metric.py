@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import doctest
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import evaluate
 import krippendorff
@@ -94,6 +98,56 @@ def test_loads_where_only_the_folder_is(tmp_path, monkeypatch):
     assert sys.modules[type(loaded).__module__.rpartition(".")[0] + ".inputs"].COPIED
     result = loaded.compute(predictions=[[1], [4]], references=[[[0], [2]], [[4], [4]]])
     assert result["human_kappa"] == pytest.approx(7 / 11)
+
+
+def test_loads_as_a_space(tmp_path):
+    """From an address as the Hub's: a server with the folder as the Space org/<name>, nothing else.
+
+    In a process of its own, because the library reads the address when it is imported.
+    """
+    asked = []
+
+    class Space(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            place, _, name = self.path.rpartition("/resolve/main/")
+            file = FOLDER / name
+            found = place == f"/spaces/org/{FOLDER.name}" and file.is_file()
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            if found and self.command == "GET":
+                self.wfile.write(file.read_bytes())
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    code = (
+        "import evaluate\n"
+        f"metric = evaluate.load('org/{FOLDER.name}')\n"
+        "print(metric.compute(predictions=[[1], [4]], references=[[[0], [2]], [[4], [4]]],"
+        " n_resamples=0)['weighted_kappa'])"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Space) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        changed = {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_MODULES_CACHE": str(tmp_path / "modules"),
+            "HF_EVALUATE_OFFLINE": "0",
+            "HF_HUB_OFFLINE": "0",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | changed, cwd=tmp_path,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(0.9)
+    fetched = {path.rpartition("/")[2] for path in asked if "/resolve/main/" in path}
+    assert fetched >= {"emonet_face_agreement.py", "inputs.py", "kappas.py"}
+    assert "app.py" not in fetched
 
 
 def test_facts_kept_twice_are_equal(metric):

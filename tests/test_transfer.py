@@ -14,8 +14,9 @@ import pytest
 
 from emonet_face.cli import main
 from emonet_face.ratings import resolve
-from emonet_face.taxonomy import CATEGORIES, EMOTIONS, INDEX
-from eval_metrics.transfer import CLASSES, answer, read_answers, read_mapping
+from emonet_face.taxonomy import CATEGORIES, EMOTIONS, FAMILIES, INDEX, category
+from eval_metrics.mappings import CLASSES, find_mapping, packs, read_pack
+from eval_metrics.transfer import Answers, answer, read_answers, summarise
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def _table(tmp_path):
 
 
 def test_the_three_rules_differ_as_they_should(mapping):
-    table = read_mapping(mapping, "ferd")
+    table = find_mapping(mapping, "ferd")
     # e^3 for Anger, e^2.6 for Elation and Amusement, 1 for the other 37: shares .300, .201 twice.
     scores = [0.0] * 40
     scores[INDEX["Anger"]] = 3.0
@@ -56,21 +57,25 @@ def test_the_three_rules_differ_as_they_should(mapping):
     neutral = 36 / (math.exp(3) + 2 * math.exp(2.6) + 37)
     happy = 2 * math.exp(2.6) / (math.exp(3) + 2 * math.exp(2.6) + 37)
     assert neutral > happy  # so the 36 neutral categories win the sum
-    assert answer(scores, "anger", table) == {"hit_rate": True, "top1": True, "class_sum": False}
-    assert answer(scores, "happy", table) == {"hit_rate": True, "top1": False, "class_sum": False}
-    assert answer(scores, "neutral", table) == {"hit_rate": False, "top1": False, "class_sum": True}
+
+    def right(true_class):
+        return answer(scores, true_class, table).right
+
+    assert right("anger") == {"hit_rate": True, "top1": True, "class_sum": False}
+    assert right("happy") == {"hit_rate": True, "top1": False, "class_sum": False}
+    assert right("neutral") == {"hit_rate": False, "top1": False, "class_sum": True}
 
 
 def test_a_hit_needs_more_than_the_threshold(mapping):
     # All 40 equal: each has 1/40 = .025, below 1.5/40 = .0375, so nothing is hit.
-    flat = answer([0.0] * 40, "neutral", read_mapping(mapping, "ferd"))
-    assert flat["hit_rate"] is False
+    flat = answer([0.0] * 40, "neutral", find_mapping(mapping, "ferd"))
+    assert flat.right["hit_rate"] is False
 
 
 def test_large_scores_do_not_overflow(mapping):
     scores = [-2000.0] * 40
     scores[INDEX["Fear"]] = 2000.0
-    assert answer(scores, "fear", read_mapping(mapping, "ferd"))["hit_rate"] is True
+    assert answer(scores, "fear", find_mapping(mapping, "ferd")).right["hit_rate"] is True
 
 
 def test_softmax_equals_the_published_one(published):
@@ -121,10 +126,10 @@ def test_hit_rate_equals_an_independent_count_on_the_published_softmax(published
         hit = any(s > 0.0375 and mapping[k] == true for k, s in shares.items())
         top = mapping[max(shares, key=shares.get)] == true
         expected.append((record["image_path"], hit, top))
-    table = read_mapping(published / "transfer_mapping.json", "ferd")
-    found, errors = read_answers(published / "ferd_first80.jsonl", table)
-    assert errors == 0
-    assert [(a.image, a.right["hit_rate"], a.right["top1"]) for a in found] == expected
+    table = find_mapping(published / "transfer_mapping.json", "ferd")
+    found = read_answers(published / "ferd_first80.jsonl", table)
+    assert (found.n_errors, found.n_outside) == (0, 0)
+    assert [(a.image, a.right["hit_rate"], a.right["top1"]) for a in found.answers] == expected
 
 
 def test_true_classes_from_names_and_labels(tmp_path, mapping):
@@ -189,3 +194,111 @@ def test_bad_mappings_are_named(tmp_path, capsys, mapping, change, said):
 
 def test_classes_are_alphabetical_as_the_published_ids_are():
     assert all(a < b for a, b in pairwise(CLASSES))
+
+
+# --- mapping packs ---
+
+
+def test_every_pack_maps_known_categories_once_and_only_to_its_classes():
+    assert len(packs()) == 10
+    for name in packs():
+        pack = read_pack(name)
+        members = [one for names in packs()[name]["categories"].values() for one in names]
+        assert len(members) == len(set(members)) == len(pack.categories)
+        assert set(members) <= set(EMOTIONS)
+        assert len(pack.unmapped) == 40 - len(members)
+        assert set(pack.labels) <= set(CLASSES)
+        assert set(pack.labels.values()) == set(pack.classes)
+        assert pack.classes == tuple(sorted(pack.classes))
+
+
+@pytest.mark.parametrize("size", ["basic6", "basic7", "affectnet8"])
+def test_strict_packs_follow_the_rule_they_state(size):
+    """Of each class only the category whose word list has the class's own noun."""
+    noun = {"happy": "happiness", "sad": "sadness"}
+    pack = read_pack(f"{size}-strict")
+    for label in pack.classes:
+        if label == "neutral":
+            assert pack.members(label) == []
+            continue
+        holders = [e for e in EMOTIONS if noun.get(label, label) in category(e).words]
+        assert pack.members(label) == holders
+        assert len(holders) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("valence-strict", {"positive": "Positive", "negative": "Negative"}),
+        ("arousal-strict", {"high": "High-Energy", "low": "Low-Energy"}),
+    ],
+)
+def test_strict_valence_and_arousal_are_the_families_names(name, words):
+    pack = read_pack(name)
+    for label, word in words.items():
+        families = [members for family, members in FAMILIES.items() if word in family]
+        assert set(pack.members(label)) == {e for members in families for e in members}
+    assert len(pack.unmapped) == 9
+
+
+def test_an_inclusive_pack_contains_its_strict_one():
+    for name in packs():
+        if name.endswith("-strict"):
+            strict, inclusive = read_pack(name), read_pack(name.replace("strict", "inclusive"))
+            assert set(strict.categories.items()) <= set(inclusive.categories.items())
+            assert set(strict.labels.items()) <= set(inclusive.labels.items())
+            assert len(inclusive.unmapped) < len(strict.unmapped)
+
+
+def test_unmapped_probability_answers_nothing_and_is_counted():
+    # e^3 for Awe (unmapped), e^2 for Anger, 1 for the other 38.
+    scores = [0.0] * 40
+    scores[INDEX["Awe"]], scores[INDEX["Anger"]] = 3.0, 2.0
+    total = math.exp(3) + math.exp(2) + 38
+    pack = read_pack("basic6-strict")
+    found = answer(scores, "anger", pack)
+    assert found.right == {"hit_rate": True, "top1": False, "class_sum": True}
+    assert found.masses["anger"] == pytest.approx(math.exp(2) / total)
+    assert found.masses["fear"] == pytest.approx(1 / total)
+    rows = {row["class"]: row for row in summarise(Answers([found]), pack).coverage}
+    assert rows["unmapped"]["n_categories"] == 34
+    assert rows["unmapped"]["mean_mass"] == pytest.approx((math.exp(3) + 33) / total)
+    assert rows["anger"]["categories"] == "Anger"
+
+
+def test_neutral_is_the_answer_below_the_threshold():
+    pack = read_pack("basic7-strict")
+    calm = [0.0] * 40
+    calm[INDEX["Interest"]] = 4.0  # unmapped: does not count against neutral
+    calm[INDEX["Anger"]] = 0.99
+    assert all(answer(calm, "neutral", pack).right.values())
+    calm[INDEX["Anger"]] = 1.0
+    assert not any(answer(calm, "neutral", pack).right.values())
+    assert answer(calm, "anger", pack).right["class_sum"]
+
+
+def test_a_pack_by_name_through_the_command(tmp_path, capsys):
+    lines = [
+        _line("0001_Happy.jpg", Elation=5.0),
+        _line("0002_Contempt.jpg", Contempt=5.0),
+        _line("0003_Sad.jpg", Elation=5.0),
+    ]
+    assert _run(tmp_path, lines, "basic6-strict") == 0
+    table = _table(tmp_path)
+    assert list(table) == ["anger", "disgust", "fear", "happy", "sad", "surprise", "overall"]
+    assert (table["overall"]["n"], table["overall"]["top1"]) == ("2", "0.5")
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["n_images_outside"] == 1  # contempt is none of the six
+    assert results["mapping"]["name"] == "basic6-strict"
+    with (tmp_path / "out" / "tables" / "mapping_coverage.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[-1]["class"] == "unmapped"
+    assert sum(float(row["mean_mass"]) for row in rows) == pytest.approx(1)
+    assert "basic6-strict" in capsys.readouterr().out
+
+
+def test_an_unknown_pack_is_named(tmp_path, capsys):
+    assert _run(tmp_path, [_line("a_Happy.jpg")], "basic9") == 2
+    assert "'basic9': is neither a file nor a pack; packs are basic6-strict" in (
+        capsys.readouterr().err
+    )

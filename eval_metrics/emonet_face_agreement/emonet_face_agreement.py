@@ -3,8 +3,9 @@
     agreement = evaluate.load("ORG/emonet_face_agreement")
     agreement.compute(predictions=scores, references=ratings)
 
-A thin wrapper: `inputs.py` checks what comes in, `agreement.py` holds the maths. The library reads
-imports with a pattern, line by line, and copies only the sibling files named there.
+A thin wrapper: `inputs.py` checks what comes in, the other siblings hold the maths. The library
+reads imports with a pattern, line by line, and copies only the sibling files named there: so each
+is named here, also those that only another sibling needs.
 """
 
 from __future__ import annotations
@@ -17,24 +18,18 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-from .agreement import (
-    calibrated_kappa,
-    human_kappa,
-    krippendorff_alpha,
-    nan_mean,
-    percentile_interval,
-    pooled_kappa,
-    resample_weights,
-    round_to_levels,
-    spearman,
-    weighted_kappa,
-)
+from .alpha import krippendorff_alpha
+from .calibration import calibrated_kappa
 from .inputs import (
     check_batch,
     check_widths,
     emotion_names,
     rating_table,
 )
+from .kappas import human_kappa, pooled_kappa, weighted_kappa
+from .levels import round_to_levels
+from .ranks import spearman
+from .resampling import nan_mean, nan_median, percentile_interval, resample_weights
 
 EMOTIONS = (
     "Amusement",
@@ -248,7 +243,7 @@ def _statistics(
 ) -> dict[str, Floats]:
     """Each statistic by emotion, (k,), or (n_resamples, k) with weights."""
     levels, rated = round_to_levels(scores), round_to_levels(ratings)
-    center = np.nanmedian if aggregate == "median" else np.nanmean
+    center = nan_median if aggregate == "median" else nan_mean
     if calibrate:
         gold = round_to_levels(nan_mean(ratings, axis=1))
         kappa = calibrated_kappa(scores, rated, gold, per_rater=per_rater, image_weights=weights)

@@ -17,7 +17,7 @@ from numbers import Real
 import numpy as np
 from numpy.typing import NDArray
 
-from .agreement import LEVELS
+from .levels import LEVELS
 
 RATING_MIN, RATING_MAX = 0, LEVELS - 1
 

@@ -1,0 +1,299 @@
+"""The benchmark's figures: what they show, in grey too, and the world map.
+
+pytest tests/test_figures.py
+Whether they are pleasant to read is for eyes; here is what a program can tell.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import BytesIO
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+from PIL import Image
+
+from emonet_face.taxonomy import EMOTIONS
+from eval_metrics import corrected
+from eval_metrics.comparison import compare
+from eval_metrics.coverage_map import (
+    coverage_map,
+    equal_earth,
+    images_of_countries,
+    regions,
+)
+from eval_metrics.emonet_face_agreement.agreement import nan_mean
+from eval_metrics.figure_face import one_face, shares, softmax, typical_face
+from eval_metrics.figure_style import LEGIBLE, MEMBERS, STYLE, short_name
+from eval_metrics.figures import draw_all, figures_of
+from eval_metrics.figures_kappa import pairwise_kappa
+from eval_metrics.figures_lines import human_human_lines, model_human_lines
+from eval_metrics.figures_models import best_model, reliability_and_performance
+from eval_metrics.figures_slices import slice_figure
+from eval_metrics.groups import GROUPS
+from eval_metrics.panel import RatingTable
+from eval_metrics.prompted import Prompts
+from eval_metrics.protocols import references
+from eval_metrics.slices import slice_statistics
+from generation.prompts import ETHNICITIES
+
+N = 40
+OPTIONS = {"n_resamples": 20, "level": 0.95, "seed": 0}
+
+
+def make(n_people=4, models=("Empathic Insight Face Small", "Random Baseline"), name="human"):
+    """People of whom the last two share no image, and models."""
+    rng = np.random.default_rng(0)
+    felt = np.maximum(0, rng.normal(0, 3, (N, 40)))
+    felt[:, 5] = 0  # a category nobody sees
+    annotators, images, human, scores = [], [], [], []
+    for image in range(N):
+        half = [n_people - 1] if image % 2 else [n_people - 2]
+        for person in [*range(n_people - 2), *half]:
+            annotators.append(f"{name}-{person + 1}")
+            scores.append(np.clip(np.rint(felt[image] + rng.normal(0, 1.3, 40)), 0, 7))
+            scores[-1][5] = 0
+        for model in models:
+            annotators.append(model)
+            noise = 50 if "Random" in model else 1.5
+            scores.append(felt[image] + rng.normal(-1, noise, 40))
+        images += [f"face-{image:02d}"] * (n_people - 1 + len(models))
+        human += [True] * (n_people - 1) + [False] * len(models)
+    where = [f"row {i}" for i in range(len(images))]
+    return corrected.evaluate(
+        RatingTable(annotators, images, human, np.array(scores), where), **OPTIONS
+    )
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    return make()
+
+
+# --- readable without colours ---
+
+
+def luminance(colour):
+    red, green, blue = to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def test_groups_differ_in_grey_by_hatch_or_by_lightness():
+    assert set(STYLE) == set(GROUPS)
+    for one, other in combinations(STYLE.values(), 2):
+        assert (
+            one.hatch != other.hatch or abs(luminance(one.colour) - luminance(other.colour)) > 0.1
+        )
+
+
+def test_lines_of_a_panel_differ_by_marker_and_by_dashes():
+    assert len({marker for _, marker, _ in MEMBERS}) == len(MEMBERS)
+    assert len({str(dashes) for _, _, dashes in MEMBERS}) == len(MEMBERS)
+
+
+def test_short_names_are_unique():
+    assert len({short_name(emotion) for emotion in EMOTIONS}) == 40
+
+
+# --- heat map ---
+
+
+def test_undefined_cells_are_hatched_and_defined_ones_numbered(statistics):
+    axes = pairwise_kappa(statistics).axes[0]
+    kappa = nan_mean(statistics.pair_kappa)
+    undefined = int(np.isnan(kappa).sum())
+    assert undefined == 6 + 2  # the diagonal, and two people without a shared image
+    assert len([patch for patch in axes.patches if patch.get_hatch()]) == undefined
+    assert len(axes.texts) == kappa.size - undefined
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[:4] == ["human-1", "human-2", "human-3", "human-4"]
+
+
+def test_numbers_are_left_out_where_they_cannot_be_read():
+    axes = pairwise_kappa(make(n_people=LEGIBLE + 1, models=())).axes[0]
+    assert not axes.texts
+
+
+# --- lines ---
+
+
+def test_lines_follow_the_table_in_falling_order_of_the_raters(statistics):
+    figure = human_human_lines(statistics)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    people = statistics.agreement[statistics.panel.humans]
+    order = [EMOTIONS[i] for i in np.argsort(-np.nan_to_num(_pairs(statistics), nan=-2.0),
+                                             kind="stable")]  # fmt: skip
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == [short_name(emotion) for emotion in order]
+    expected = people[0][[EMOTIONS.index(emotion) for emotion in order]]
+    np.testing.assert_array_equal(lines["human-1"].get_ydata(), expected)
+
+
+def _pairs(statistics):
+    people = statistics.panel.humans
+    first, second = np.triu_indices(len(people), 1)
+    return nan_mean(statistics.pair_kappa[people[first], people[second]], axis=0)
+
+
+def test_models_have_a_panel_for_each_group(statistics):
+    titles = [axes.get_title(loc="left") or axes.get_title()
+              for axes in model_human_lines(statistics).axes]  # fmt: skip
+    assert titles == ["Our Models", "Random Baseline"]
+
+
+# --- reliability and performance ---
+
+
+def test_every_defined_category_is_named_and_no_two_names_overlap(statistics):
+    figure = reliability_and_performance(statistics)
+    figure.draw_without_rendering()
+    names = [text for text in figure.axes[0].texts if text.get_text()]
+    defined = ~np.isnan(statistics.alpha) & ~np.isnan(statistics.agreement[best_model(statistics)])
+    assert len(names) == defined.sum() < 40
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    # of the text alone: the line to a far point may cross another name
+    boxes = [Text.get_window_extent(text, renderer) for text in names]
+    meeting = [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    assert len(meeting) <= 1  # widths are estimated when the names are placed
+
+
+def test_the_best_model_is_no_baseline_where_there_is_another(statistics):
+    name = statistics.panel.annotators[best_model(statistics)]
+    assert name == "Empathic Insight Face Small"
+    alone = make(models=("Random Baseline",))
+    assert alone.panel.annotators[best_model(alone)] == "Random Baseline"
+    with pytest.raises(ValueError, match="no model"):
+        best_model(make(models=()))
+
+
+# --- one face ---
+
+
+def test_the_face_lies_at_the_median_distance(statistics):
+    image, model = typical_face(statistics)
+    panel = statistics.panel
+    mean = references(panel, "mean")
+    distance = np.abs(softmax(panel.scores[model]) - shares(mean)).sum(axis=1)
+    rank = sorted(distance).index(distance[panel.images.index(image)])
+    assert rank == (N - 1) // 2
+
+
+def test_one_face_shows_the_shares_of_both_sides(statistics):
+    image, model = typical_face(statistics)
+    picture = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(picture, "PNG")
+    figure = one_face(statistics, image, model, picture.getvalue())
+    assert len(figure.axes) == 2
+    bars = figure.axes[1].containers
+    place = statistics.panel.images.index(image)
+    emotions = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    said = softmax(statistics.panel.scores[model][place])
+    expected = [said[EMOTIONS.index(emotion)] for emotion in emotions]
+    assert [bar.get_width() for bar in bars[1]] == pytest.approx(expected)
+    assert len(one_face(statistics, image, model, None).axes) == 1
+
+
+def test_no_face_where_no_model_scores_all_categories(statistics):
+    scores = statistics.panel.scores.copy()
+    scores[statistics.panel.models, :, 0] = np.nan
+    gappy = replace(statistics, panel=replace(statistics.panel, scores=scores))
+    assert typical_face(gappy) is None
+
+
+# --- the world map ---
+
+
+def test_every_published_string_has_a_region_or_says_that_it_names_none():
+    known = regions()
+    assert tuple(known) == ETHNICITIES
+    assert [name for name, countries in known.items() if not countries] == ["White"]
+    for countries in known.values():
+        assert set(countries) <= set(images_of_countries({}))
+        assert countries == sorted(set(countries))
+
+
+def test_images_count_for_every_country_their_string_may_evoke():
+    found = images_of_countries({"Indian": 3, "South Asian": 4, "White": 5, "a word": 6})
+    assert found["India"] == 7  # named by both strings
+    assert found["Nepal"] == 4
+    assert sum(n > 0 for n in found.values()) == len(regions()["South Asian"])
+
+
+def test_the_projection_is_equal_earth():
+    """Known values: half the equator is 2 sqrt(3) pi / (3 * 1.340264) = 2.7066, a pole 1.3173."""
+    points = equal_earth(np.array([[0.0, 0.0], [180.0, 0.0], [0.0, 90.0], [-180.0, 0.0]]))
+    assert points[0].tolist() == [0, 0]
+    assert points[1] == pytest.approx([2.70663, 0], abs=1e-4)
+    assert points[2] == pytest.approx([0, 1.31733], abs=1e-4)
+    assert points[3] == pytest.approx(-points[1])
+
+
+def test_equal_areas_are_equal_on_the_map():
+    """Squares of half a degree at the equator and at 60 degrees: half as large there."""
+
+    def area(latitude):
+        corners = np.array([[0, latitude], [0.5, latitude], [0.5, latitude + 0.5],
+                            [0, latitude + 0.5]])  # fmt: skip
+        x, y = equal_earth(corners).T
+        return abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+
+    ratio = np.cos(np.radians(60.25)) / np.cos(np.radians(0.25))
+    assert area(60) / area(0) == pytest.approx(ratio, rel=1e-4)
+
+
+def test_the_map_has_a_bar_for_each_string_and_names_what_it_lacks():
+    figure = coverage_map({"Indian": 3, "White": 5}, 10)
+    bars = next(axes for axes in figure.axes if axes.get_xlabel() == "images")
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["Indian", "White"]
+    assert "2 images name no ethnicity" in bars.get_title(loc="center") + bars.get_title("left")
+    assert "not" in figure.get_suptitle()
+
+
+def test_no_ring_of_the_map_crosses_the_edge():
+    from eval_metrics import coverage_map as module
+
+    shapes = json.loads((module._HERE / "world_countries.json").read_text())
+    assert "public domain" in shapes["licence"]
+    for rings in shapes["countries"].values():
+        for ring in rings:
+            longitude = np.array(ring[::2] + ring[:1]) / 10
+            assert np.abs(np.diff(longitude)).max() < 180
+
+
+# --- all together ---
+
+
+@pytest.fixture(scope="module")
+def prompts(statistics):
+    of_image = {image: ETHNICITIES[i % 2] for i, image in enumerate(statistics.panel.images)}
+    one = dict.fromkeys(statistics.panel.images, "schematic")
+    return Prompts({"ethnicity": of_image, "age": {}, "gender": {}, "generator": one}, N)
+
+
+def test_slices_have_a_row_each_and_undivided_attributes_none(statistics, prompts):
+    draws = compare(statistics, **OPTIONS).draws
+    slices = slice_statistics(statistics.panel, prompts, draws, seed=0)
+    figure = slice_figure(statistics, slices, 0.95)
+    assert [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes] == [
+        "prompted ethnicity"
+    ]
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert rows == [f"{name} (n = 20)" for name in sorted(ETHNICITIES[:2], reverse=True)]
+
+
+@pytest.mark.slow
+def test_every_figure_is_written(statistics, prompts, tmp_path):
+    slices = slice_statistics(statistics.panel, prompts, compare(statistics, **OPTIONS).draws, 0)
+    draw_all({"corrected": statistics}, tmp_path, 0.95, slices, prompts)
+    names = [f"{name}_corrected" for name, _ in figures_of(statistics, 0.95)]
+    names += ["slices_corrected", "coverage_map", "one_face"]
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(files) == {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
+    for name, data in files.items():
+        assert data.startswith(b"\x89PNG" if name.endswith("png") else b"%PDF")
+        assert len(data) > 5000
