@@ -7,6 +7,7 @@ happen inside, so that `--help` answers at once.
 from __future__ import annotations
 
 import enum
+import io
 import json
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Datasets, model, metric and benchmark for 40-category facial emotion recognition. "
     "Start with: emonet-face demo --out demo-out",
@@ -34,9 +36,14 @@ app = typer.Typer(
 )
 build_app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     help="Write or replace one config of a dataset repo from raw files.",
 )
 app.add_typer(build_app, name="build")
+
+_USAGE_ERROR = typer.BadParameter.__base__
+"""What typer raises for unknown options, missing arguments and values out of range; it has no
+public name there."""
 
 OPTIONAL_VALUE = ("--from-hub",)
 
@@ -60,6 +67,12 @@ class Target(enum.StrEnum):
     affectnet = "affectnet"
 
 
+class ExportDtype(enum.StrEnum):
+    fp32 = "fp32"
+    fp16 = "fp16"
+    both = "both"
+
+
 class PublishedFile(enum.StrEnum):
     ratings = "ratings"
     votes = "votes"
@@ -73,16 +86,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = _with_empty_values([a for a in arguments if a != "--debug"])
+    _write_any_character(sys.stdout, sys.stderr)
     try:
-        app(args=arguments, standalone_mode=True)
+        code = app(args=arguments, prog_name="emonet-face", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
+    except _USAGE_ERROR as error:
+        print(_usage(error), file=sys.stderr)
+        return 2
     except (EmoNetFaceError, OSError) as error:
         if debug:
             raise
         print(f"emonet-face: {_one_line(error)}", file=sys.stderr)
         return 2
-    return 0
+
+
+def _write_any_character(*streams: object) -> None:
+    """Have characters that a terminal or a pipe cannot show written as \\u2026 and the like."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _usage(error: Exception) -> str:
+    """What to print where a command was called wrongly: one line, or the help it lacks."""
+    context = error.ctx
+    message = " ".join(error.format_message().split()).replace("Value error, ", "")
+    if context is None:
+        return f"emonet-face: {message}"
+    if "Usage:" in message:  # a command that has no sense without arguments
+        return context.get_help()
+    return f"{context.command_path}: {message.rstrip('.')}. See {context.command_path} --help."
 
 
 def _with_empty_values(arguments: list[str]) -> list[str]:
@@ -246,7 +281,8 @@ def build_hq(
 
     Give --ratings, with --images where there are any, or --from-hub. The published repo has lost
     its file names: with --from-hub and --ratings they are found again by who gave which ratings;
-    without --ratings an image is named by its sha256 and there are no baselines.
+    without --ratings an image is named by the file name that the repo has kept, else by its
+    sha256, and there are no baselines.
     """
     if from_hub is None:
         if ratings is None:
@@ -375,22 +411,176 @@ def train(
 
 
 @app.command()
+def convert(
+    heads: Annotated[Path, typer.Option(help="Folder of the released model_<slug>_best.pth.")],
+    backbone: Annotated[str, typer.Option(help="The tower the heads belong to: id or folder.")],
+    out: Annotated[Path, typer.Option(help="Model repo folder to write.")],
+    size: Annotated[
+        Size | None, typer.Option(help="What the shapes must say; without it, what they say.")
+    ] = None,
+    neutral: Annotated[
+        Path | None,
+        typer.Option(
+            help="Neutral means: .json {slug or name: mean}, folder of neutral faces or .parquet "
+            "of `embed`. Without it the published ones, known for small only."
+        ),
+    ] = None,
+) -> None:
+    """Released head files, 40 or 44 -> one model repo; no file's code is ever run."""
+    from modeling_empathicinsight.conversion import convert as run
+
+    size_name = None if size is None else size.value
+    record = run(heads, backbone, out, size=size_name, neutral=neutral)
+    print(f"{out}: {record['size']} heads, {record['outputs']} outputs")
+    print(f"neutral means: {record['neutral_source']}")
+
+
+@app.command()
 def predict(
     paths: Annotated[list[str], typer.Argument(help="Images, folders (recursive) or globs.")],
     model: Annotated[str, typer.Option(help="Model repo: folder or Hub id.")],
     out: Annotated[
-        Path | None, typer.Option(help="JSON lines file; without it, standard output.")
+        Path | None,
+        typer.Option(
+            help="JSON lines, or a table where it ends in .csv; without it, JSON lines on standard "
+            "output. A call that broke off is taken up by the same call."
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     top_k: Annotated[int, typer.Option(min=1, max=40)] = 5,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Find the faces and score each, the largest first.")
+    ] = False,
+    face_detector: Annotated[
+        Path | None,
+        typer.Option(help="File of a better detector, dlib's .dat or .svm; implies --faces."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of the tower: float32, bfloat16 or float16.")
+    ] = "float32",
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated", help="Add expected ratings with intervals; `calibrate` makes them."
+        ),
+    ] = False,
 ) -> None:
-    """Score images: one JSON object a line, in input order."""
+    """Score images, or the faces in them, in input order: a line each, or a row of a table.
+
+    Columns of the table: image, the face, a category each with its neutral-subtracted score, the
+    dimensions, the calibrated ratings if asked for, the top categories, error. Any line with an
+    error: exit 1. A picture without a face is no error.
+    """
     from modeling_empathicinsight.prediction import predict as run
 
-    summary = run(model, paths, out, batch_size=batch_size, top_k=top_k)
-    print(f"{summary.n} images, {summary.n_errors} unreadable", file=sys.stderr)
+    summary = run(
+        model,
+        paths,
+        out,
+        batch_size=batch_size,
+        top_k=top_k,
+        faces=faces,
+        face_detector=face_detector,
+        device=device,
+        dtype=dtype,
+        calibrated=calibrated,
+    )
+    if summary.n_resumed:
+        print(f"{summary.n_resumed} images were done by an earlier call", file=sys.stderr)
+    if faces or face_detector:
+        found = summary.n - summary.n_errors - summary.n_without_face
+        print(
+            f"{found} faces, {summary.n_without_face} images without, {summary.n_errors} errors",
+            file=sys.stderr,
+        )
+    else:
+        print(f"{summary.n} images, {summary.n_errors} unreadable", file=sys.stderr)
     if summary.n_errors:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Option(help="Model repo: folder or Hub id.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.onnx", help="Without it, onnx/model.onnx in the model folder."),
+    ] = None,
+    dtype: Annotated[
+        ExportDtype, typer.Option(help="Of the tower; both: a second file, FILE_fp16.onnx.")
+    ] = ExportDtype.fp32,
+    opset: Annotated[int, typer.Option(help="18..23")] = 18,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of 32 or more images to compare on; default drawn.")
+    ] = None,
+) -> None:
+    """An ONNX file for onnxruntime, compared with the model, and predict_onnx.py beside it.
+
+    A file that gives other values than the model is not kept.
+    """
+    from modeling_empathicinsight.export import DTYPES
+    from modeling_empathicinsight.export import export as run
+
+    dtypes = DTYPES if dtype is ExportDtype.both else (dtype.value,)
+    for done in run(model, out, dtypes=dtypes, opset=opset, images=images):
+        rows = [
+            (d.output, *(f"{x:.1e}" for x in (d.largest, d.mean, d.tolerance)))
+            for d in done.parity.differences
+        ]
+        columns = ("output", "largest difference", "mean", "let pass")
+        print_table(f"{done.dtype} against the model, {done.parity.pictures}", columns, rows)
+        print(f"{done.path}: {done.n_bytes / 1e6:,.1f} MB")
+
+
+@app.command()
+def page(
+    model: Annotated[str, typer.Option(help="Model repo: folder or Hub id.")],
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The first free one from here on is taken.")
+    ] = 7860,
+    out: Annotated[
+        Path | None, typer.Option(help="Only write the page as a Space folder, do not start it.")
+    ] = None,
+) -> None:
+    """The model's page in a browser: drop a picture, see the distribution. Stop with Ctrl-C."""
+    from modeling_empathicinsight.space_staging import serve, stage_space
+
+    if out is not None:
+        stage_space(out, model)
+        print(f"{out}: a Space for {model}")
+    else:
+        raise typer.Exit(serve(model, port))
+
+
+@app.command()
+def calibrate(
+    model: Annotated[Path, typer.Option(help="Model repo folder; its config.json is completed.")],
+    dataset: Annotated[str, typer.Option(help="Dataset repo with raters: folder or Hub id.")],
+    config: Annotated[str, typer.Option(help="Config of the dataset.")] = "hq",
+    coverage: Annotated[
+        float, typer.Option(help="How often an interval is to hold a rater's rating.")
+    ] = 0.9,
+    holdout: Annotated[
+        float, typer.Option(help="Share of the images on which coverage is measured.")
+    ] = 0.25,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a calibrated copy here and leave the model as it is.")
+    ] = None,
+) -> None:
+    """Scores -> expected ratings with intervals, measured on raters' data, kept in config.json."""
+    from modeling_empathicinsight.calibration import TABLE_COLUMNS, table_rows
+    from modeling_empathicinsight.calibration import calibrate as run
+
+    found = run(
+        model, dataset, config=config, coverage=coverage, holdout=holdout, seed=seed, out=out
+    )
+    print_table("Held-out images", TABLE_COLUMNS, table_rows(found), n_left=2)
+    print(found["statement"])
+    low = sum(entry["low_reliability"] for entry in found["categories"].values())
+    parts = ", ".join(f"{n} {part}" for part, n in found["images"].items())
+    print(f"{out or model}: calibrated on {parts} images; {low} categories of low reliability")
 
 
 @app.command()
@@ -410,6 +600,7 @@ def benchmark(
     ] = Protocol.both,
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")] = 1000,
     seed: Seed = 42,
+    figures: Annotated[bool, typer.Option(help="Draw the figures; tables come either way.")] = True,
 ) -> None:
     """The paper's evaluation: agreement tables, figures and results.json."""
     from eval_metrics.benchmark import benchmark as run
@@ -431,9 +622,11 @@ def benchmark(
         protocol=protocol.value,
         n_resamples=resamples,
         seed=seed,
+        figures=figures,
     )
+    shown = "official" if protocol is Protocol.official else "corrected"
     print_table(
-        f"Agreement with human raters ({protocol.value})",
+        f"Agreement with the raters ({shown} protocol)",
         ("annotator", "group", "weighted kappa", "95% interval", "Spearman", "95% interval"),
         [
             (r["annotator"], r["group"], r["weighted_kappa"], interval(r["weighted_kappa_ci"]),
@@ -441,7 +634,7 @@ def benchmark(
             for r in summary_rows(results)
         ],
     )  # fmt: skip
-    print(f"Tables, figures and results.json are in {out}")
+    print(f"Tables{', figures' if figures else ''} and results.json are in {out}")
 
 
 def interval(pair: Sequence[float | None] | None) -> str:
@@ -479,9 +672,13 @@ def transfer(
         Path, typer.Option(help="JSON lines of `predict` or of the published evaluation.")
     ],
     mapping: Annotated[
-        Path, typer.Option(help='JSON {target: {"model_<slug>_best": class}}, 40 categories each.')
+        Path,
+        typer.Option(
+            help='JSON {target: {"model_<slug>_best": class}} of all 40, or a pack: basic6-, '
+            "basic7-, affectnet8-, valence- or arousal-, and strict or inclusive."
+        ),
     ],
-    target: Annotated[Target, typer.Option(help="Which mapping of the file to use.")],
+    target: Annotated[Target, typer.Option(help="The data set; which mapping of the file.")],
     out: Out,
 ) -> None:
     """Accuracy on sets labelled with 8 classes, by the published rule and by honest ones."""
@@ -493,6 +690,13 @@ def transfer(
         COLUMNS,
         [[row[column] for column in COLUMNS] for row in summary.rows],
     )
+    *_, left = summary.coverage
+    print(
+        f"Mapping {mapping.name}: {40 - left['n_categories']} of 40 categories have a class;"
+        f" {left['mean_mass']:.1%} of the probability has none"
+    )
+    if summary.n_outside:
+        print(f"{summary.n_outside} images have a label that the mapping has no class for")
     if summary.n_errors:
         print(f"{summary.n_errors} prediction lines hold an error and were left out")
     print(f"Table, figure and results.json are in {out}")
@@ -502,34 +706,234 @@ def transfer(
 def generate(
     n: Annotated[int, typer.Option("--n", min=1, help="How many images.")],
     out: Annotated[Path, typer.Option(help="Run folder; an unfinished run is finished.")],
-    backend: Annotated[str, typer.Option(help="schematic")] = "schematic",
+    backend: Annotated[str, typer.Option(help="schematic or diffusers")] = "schematic",
+    model: Annotated[
+        str | None, typer.Option(help="diffusers: text-to-image pipeline, Hub id or folder.")
+    ] = None,
     size: Annotated[int, typer.Option(help="Pixels of a side.")] = 512,
     seed: Seed = 0,
     only: Annotated[
         str | None, typer.Option(metavar="IMAGE_ID", help="Make one image again and compare.")
     ] = None,
+    balance: Annotated[
+        str, typer.Option(help="Balance exactly as well: some of intensity,style,template.")
+    ] = "",
+    image_format: Annotated[
+        str, typer.Option("--format", help="png, jpeg or webp; png keeps every pixel value.")
+    ] = "png",
+    revision: Annotated[str | None, typer.Option(help="Of a Hub id; default: the newest.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Default: the pipeline's own.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Default: the pipeline's own.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Scheduler class; default: the pipeline's own.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at once; halved where memory is short.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=JSON", help="Argument of the pipeline's call; repeatable."),
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further attempts at an image that fails or comes out black.")
+    ] = 2,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Count and measure faces; needs emonet-face[faces].")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option(help="Balance, quality and contact sheet when the run is complete.")
+    ] = True,
+    engine: Annotated[str, typer.Option(help="local or ray")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; for diffusers 1 unless given.")
+    ] = None,
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="ray: how many; default one a GPU.")
+    ] = None,
 ) -> None:
-    """Faces from prompts balanced over emotion, ethnicity, age and gender."""
+    """Faces from prompts balanced over emotion, ethnicity, age and gender.
+
+    The same call finishes a run that was cut off, changes nothing in a finished one, and shares the
+    work where several processes or machines make it at once. With `--engine ray` it runs on a Ray
+    cluster whose nodes all reach the run folder.
+    """
+    from generation.command import backend_from
     from generation.run import generate as run
 
-    print(run(n, out, backend=backend, size=size, seed=seed, only=only))
+    made_by = backend_from(
+        backend,
+        model=model,
+        revision=revision,
+        steps=steps,
+        guidance=guidance,
+        scheduler=scheduler,
+        dtype=dtype,
+        device=device,
+        batch_size=batch_size,
+        options=option or [],
+    )
+    find_faces = None
+    if faces:
+        from modeling_empathicinsight.face_crops import find_faces
+    done = run(
+        n,
+        out,
+        backend=made_by,
+        size=size,
+        seed=seed,
+        only=only,
+        balance=[name.strip() for name in balance.split(",") if name.strip()],
+        image_format=image_format,
+        retries=retries,
+        find_faces=find_faces,
+        report=report,
+        engine=engine,
+        workers=workers,
+        actors=actors,
+    )
+    print(done)
 
 
 @app.command()
 def annotate(
-    source: Annotated[Path, typer.Argument(help="A run folder of `generate`.")],
+    source: Annotated[
+        str, typer.Argument(help="A run of `generate`, a folder of images, a dataset repo or id.")
+    ],
     out: Annotated[Path, typer.Option(help=".jsonl (all) or .csv (hq.csv or binary.csv form).")],
-    annotator: Annotated[str, typer.Option(help="simulated")] = "simulated",
+    annotator: Annotated[
+        str, typer.Option(help="simulated, openai (any such endpoint) or transformers (local).")
+    ] = "simulated",
     protocol: Annotated[
-        str | None, typer.Option(help="sliders, votes (people) or multi-shot (machine).")
+        str | None,
+        typer.Option(
+            help="Simulated: sliders, votes or multi-shot. Models: multi-shot, zero-shot, "
+            "zero-shot-25 (the published form), readout (transformers only)."
+        ),
     ] = None,
     seed: Seed = 0,
+    model: Annotated[
+        str | None, typer.Option(help="As the endpoint calls it, or a local folder or Hub id.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Annotator's name in the results; else made of the model's.")
+    ] = None,
+    config: Annotated[str, typer.Option(help="Config of a dataset repo.")] = "hq",
+    control: Annotated[
+        str | None,
+        typer.Option(help="Ask about no face: grey, shuffled or constant; for annotate-report."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="E.g. http://localhost:8000/v1. The key: $OPENAI_API_KEY, only there."),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests under way at once.")] = 50,
+    requests_per_minute: Annotated[float | None, typer.Option(help="Most to send.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for one request.")] = 120.0,
+    retries: Annotated[
+        int, typer.Option(help="After HTTP 429, 500, 502, 503, 504, a timeout, a broken line.")
+    ] = 5,
+    price_in: Annotated[float | None, typer.Option(help="Per million prompt tokens.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="Per million reply tokens.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Stop before it; counts earlier calls on this file.")
+    ] = None,
+    max_requests: Annotated[int | None, typer.Option(help="Of this call, with retries.")] = None,
+    device: Annotated[str, typer.Option(help="Of a local model: auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of a local model: auto, float32, bfloat16 or float16.")
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Questions of a readout at once.")] = 40,
+    prefill: Annotated[
+        str, typer.Option(help="Start of a readout's answer, put before the model's; may be empty.")
+    ] = "Answer:",
 ) -> None:
-    """Label images; simulated annotators say so in every name they write."""
+    """Label images, by a model or by simulated annotators, who say so in every name they write.
+
+    Every picture is asked about once and every raw reply is kept; one that does not fit its
+    protocol is a recorded failure. Killed, the same call goes on; several may share an --out.
+    Exit code 1 where pictures are left without an answer: the same call asks again.
+    """
+    from generation.annotate import ModelOptions
     from generation.annotate import annotate as run
 
-    summary = run(source, out, annotator=annotator, protocol=protocol, seed=seed)
-    print(", ".join(f"{key}: {value}" for key, value in summary.items()))
+    options = None
+    if model is not None:
+        options = ModelOptions(
+            model=model,
+            name=name,
+            config=config,
+            control=control,
+            base_url=base_url,
+            timeout_s=timeout,
+            retries=retries,
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            price_in=price_in,
+            price_out=price_out,
+            max_cost=max_cost,
+            max_requests=max_requests,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            prefill=prefill,
+        )
+    summary = run(source, out, annotator=annotator, protocol=protocol, seed=seed, options=options)
+    if options is None:
+        print(", ".join(f"{key}: {value}" for key, value in summary.items()))
+        return
+    _print_annotation(summary)
+    if summary["stopped"] or summary["unanswered"] or summary["busy"] or not summary["labels"]:
+        raise typer.Exit(1)
+
+
+def _print_annotation(summary: dict[str, object]) -> None:
+    rate = summary["failure_rate"]
+    share = "" if rate is None else f" ({rate:.1%} of the answers)"
+    failed = sum(summary["failures"].values())
+    print(
+        f"{summary['out']}: {summary['annotator']}, {summary['protocol']}: {summary['labels']} of"
+        f" {summary['images']} images labelled, {failed} replies do not fit{share}"
+    )
+    for reason, n in list(summary["failures"].items())[:5]:
+        print(f"  {n} x {reason}")
+    tokens = summary["tokens"]
+    if summary["requests"]:
+        spent = (
+            f"{summary['requests']} requests, {tokens['prompt']} + {tokens['completion']} tokens"
+        )
+        cost = summary["cost"]
+        print(spent if cost is None else f"{spent}; cost so far {cost:.4f}")
+    if summary["unanswered"]:
+        print(f"{summary['unanswered']} images got no answer; the same call asks again")
+    if summary["busy"]:
+        print(f"{summary['busy']} images are being labelled by another process")
+    if summary["stopped"]:
+        print(f"Stopped: {summary['stopped']}")
+
+
+@app.command()
+def annotate_report(
+    files: Annotated[
+        list[Path], typer.Argument(help=".jsonl of `annotate`, or .csv in the form of hq.csv.")
+    ],
+    out: Out,
+    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")] = 1000,
+    seed: Seed = 42,
+) -> None:
+    """Annotators beside each other: failures, scale use, bias, agreement, pace; and their controls.
+
+    Give the runs with --control along with the annotator's own, and ratings by people where there
+    are any. Without a control, a model's own answers dealt out to other images stand for one.
+    """
+    from generation.annotators.report import SHOWN, annotator_report
+
+    report = annotator_report(files, out, n_resamples=resamples, seed=seed)
+    print_table("Annotators", SHOWN, report.rows())
+    for statement in report.statements():
+        print(statement)
+    print(f"Tables and report.json are in {out}")
 
 
 @app.command()

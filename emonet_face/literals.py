@@ -41,6 +41,32 @@ def parse_literal(text: str) -> object:
     return ast.literal_eval(text) if flat is None else flat
 
 
+def has_key_twice(text: str, value: object) -> bool:
+    """Whether a dictionary in a literal has a key twice: Python keeps the last without a word.
+
+    Args:
+        text: the literal.
+        value: what `parse_literal` made of it.
+    """
+    n_colons = text.count(":")  # each entry has one: with as many entries none was lost
+    if isinstance(value, dict) and len(value) == n_colons:
+        return False
+    n = _n_entries(value)
+    if n == n_colons:
+        return False
+    nodes = ast.walk(ast.parse(text.lstrip(" \t"), mode="eval"))
+    return sum(len(node.keys) for node in nodes if isinstance(node, ast.Dict)) != n
+
+
+def _n_entries(value: object) -> int:
+    """How many entries the dictionaries in a value have."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_n_entries, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_n_entries, value))
+    return 0
+
+
 def _of_seen_entries(text: str) -> dict[str, int | float] | None:
     """A dictionary of which every entry has been read before; None for other text."""
     if text[:1] != "{" or text[-1:] != "}" or text[1 : text.find(", ")] not in _seen:

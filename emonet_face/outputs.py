@@ -171,8 +171,16 @@ def _replace(new: Path, out: Path) -> None:
     remove(old)
 
 
+def check_parents(out: Path) -> None:
+    """Raise EmoNetFaceError where a file stands where a folder above `out` should be."""
+    parent = next((parent for parent in out.parents if parent.exists()), None)
+    if parent is not None and not parent.is_dir():
+        raise EmoNetFaceError(f"{parent}: is a file; {out} cannot be below it")
+
+
 def check_replaceable(out: Path, ours: Callable[[Path], bool]) -> None:
-    """Raise EmoNetFaceError where `out` exists and is neither empty nor ours."""
+    """Raise EmoNetFaceError where `out` exists and is neither empty nor ours, or cannot be."""
+    check_parents(out)
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir():
@@ -206,7 +214,10 @@ def new_file(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
 
 
 def check_file_replaceable(out: Path, ours: Callable[[Path], bool]) -> None:
-    """Raise EmoNetFaceError where `out` is a folder, or a file that is neither empty nor ours."""
+    """Raise EmoNetFaceError where `out` is a folder, a file that is neither empty nor ours, or
+    cannot be.
+    """
+    check_parents(out)
     if out.is_dir():
         raise EmoNetFaceError(f"{out}: is a folder; give the name of a file")
     if out.exists() and out.stat().st_size and not ours(out):

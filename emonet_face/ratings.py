@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.taxonomy import (
     ALIASES,
     CATEGORIES,
@@ -64,12 +64,14 @@ _PLACE = _EMOTION_PLACE | {d.key: len(CATEGORIES) + place for place, d in enumer
 
 def _unknown(key: object, known: Iterable[str], what: str) -> EmoNetFaceError:
     if not isinstance(key, str):
-        return EmoNetFaceError(f"{key!r} is not a key: {what} keys are strings")
+        return EmoNetFaceError(f"{shown(key)} is not a key: {what} keys are strings")
     candidates = list(known)
     folded = {c.casefold(): c for c in candidates}
-    near = difflib.get_close_matches(key.casefold(), folded, n=1, cutoff=0.0)
-    hint = f"; nearest: {folded[near[0]]!r}" if near else ""
-    return EmoNetFaceError(f"unknown {what} {key!r}{hint}")
+    # A key much longer than all that are known is near to none, and would take long to compare.
+    short = key[: 2 * max(map(len, folded))].casefold()
+    near = difflib.get_close_matches(short, folded, n=1)
+    hint = f"nearest: {folded[near[0]]!r}" if near else "`emonet-face taxonomy` lists all"
+    return EmoNetFaceError(f"unknown {what} {shown(key)}; {hint}")
 
 
 def resolve(key: str) -> str:
@@ -80,8 +82,8 @@ def resolve(key: str) -> str:
             ignored, case is not.
 
     Raises:
-        EmoNetFaceError: the key is unknown (the message gives the nearest one), or a category
-            stands behind the wrong family.
+        EmoNetFaceError: the key is unknown (the message gives one that is near to it), or a
+            category stands behind the wrong family.
     """
     name = _EMOTION_OF.get(key.strip()) if isinstance(key, str) else None
     if name is not None:
@@ -92,7 +94,7 @@ def resolve(key: str) -> str:
         if right is not None:
             expected = CATEGORIES[INDEX[right]].key
             raise EmoNetFaceError(
-                f"{rest!r} does not belong to the family {family!r}: the key is {expected!r}"
+                f"{rest!r} does not belong to the family {shown(family)}: the key is {expected!r}"
             )
         raise _unknown(key, (c.key for c in CATEGORIES), "category")
     raise _unknown(key, EMOTIONS, "category")
@@ -102,12 +104,30 @@ def resolve_dimension(key: str) -> str:
     """The slug of the extra dimension that a key names, e.g. "emotional_vulnerability".
 
     Raises:
-        EmoNetFaceError: the key is unknown; the message gives the nearest one.
+        EmoNetFaceError: the key is unknown; the message gives one that is near to it.
     """
     slug = _DIMENSION_OF.get(key.strip()) if isinstance(key, str) else None
     if slug is None:
         raise _unknown(key, _DIMENSION, "dimension")
     return slug
+
+
+def resolve_output(key: str, where: str) -> str:
+    """The output of a model that a key names: a category, or the slug of an extra dimension.
+
+    Args:
+        key: in any spelling that `resolve` or `resolve_dimension` takes.
+        where: what an error begins with: the file, or the place in it.
+
+    Raises:
+        EmoNetFaceError: neither.
+    """
+    if isinstance(key, str) and key.strip() in _DIMENSION_OF:
+        return resolve_dimension(key)
+    try:
+        return resolve(key)
+    except EmoNetFaceError as error:
+        raise EmoNetFaceError(f"{where}: {error}") from None
 
 
 def is_alias(key: str) -> bool:
@@ -117,13 +137,13 @@ def is_alias(key: str) -> bool:
 
 def _number(value: object, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise EmoNetFaceError(f"{key!r} is {value!r}: a rating must be a number")
+        raise EmoNetFaceError(f"{shown(key)} is {shown(value)}: a rating must be a number")
     try:
         number = float(value)
     except OverflowError:  # a whole number beyond all floats
         number = math.inf
     if not math.isfinite(number):
-        raise EmoNetFaceError(f"{key!r} is {value!r}: a rating must be finite")
+        raise EmoNetFaceError(f"{shown(key)} is {shown(value)}: a rating must be finite")
     return number
 
 
@@ -136,7 +156,7 @@ def check_rating(value: object, key: str) -> float:
     number = _number(value, key)
     if not RATING_MIN <= number <= RATING_MAX:
         raise EmoNetFaceError(
-            f"{key!r} is {value!r}: a rating must lie in {RATING_MIN}..{RATING_MAX}"
+            f"{shown(key)} is {shown(value)}: a rating must lie in {RATING_MIN}..{RATING_MAX}"
         )
     return number
 
@@ -198,7 +218,8 @@ def parse_scores(
         )
         name = resolve_dimension(key) if is_dimension else resolve(key)
         if name in spelling:
-            raise EmoNetFaceError(f"{key!r} and {spelling[name]!r} both name {name!r}: give one")
+            keys = f"{shown(key)} and {shown(spelling[name])}"
+            raise EmoNetFaceError(f"{keys} both name {name!r}: give one")
         spelling[name] = key
         if value is None:
             continue
@@ -243,5 +264,6 @@ def _dimension_value(value: object, key: str, dimension: Dimension, bounded: boo
     number = _number(value, key)
     low, high = dimension.low, dimension.high
     if bounded and not low <= number <= high:
-        raise EmoNetFaceError(f"{key!r} is {value!r}: {dimension.name} must lie in {low}..{high}")
+        said = f"{shown(key)} is {shown(value)}"
+        raise EmoNetFaceError(f"{said}: {dimension.name} must lie in {low}..{high}")
     return number

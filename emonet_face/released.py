@@ -10,20 +10,28 @@ stop at the first (`votes`, `benchmark`) or put it aside and go on (`build`). St
 
 from __future__ import annotations
 
-import ast
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.imaging import checked_stem
-from emonet_face.literals import LITERAL_ERRORS, parse_literal
+from emonet_face.literals import LITERAL_ERRORS, has_key_twice, parse_literal
 from emonet_face.ratings import Scores, is_alias, parse_scores, resolve
 from emonet_face.taxonomy import CATEGORIES, DIMENSIONS
 
 VOTE_COLUMNS = ("path", "annotator", "value", "emotion")
 RATING_COLUMNS = ("image", "annotator", "human", "annotations")
+MAX_CELL = 131_072
+"""Characters of a cell; a row with a longer one is bad. Published ones have some 2,000."""
+
+_MAX_FIELD = 16_000_000
+"""Characters of a cell that the reader takes in; with a longer one it gives up the file."""
+
+_MAX_NAME = 1_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TRUTH = {"true": True, "false": False}
 
 
@@ -82,8 +90,37 @@ class _Row:
         return BadRow(self.where, self.row, str(error), self.record)
 
 
+class _ImageNames:
+    """The image names of a table, of which no two may share a stem.
+
+    A row may leave out the folder or the suffix that another gives; another one is another image.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, str, int]] = {}
+
+    def check(self, name: str, stem: str, row: int) -> None:
+        """Raise EmoNetFaceError where an earlier row means another image by this stem."""
+        folder, _, base = name.replace("\\", "/").rpartition("/")
+        suffix = base[len(stem) :].lower()
+        known_folder, known_suffix, first = self._known.get(stem, (folder, suffix, row))
+        if _differ(folder, known_folder) or _differ(suffix, known_suffix):
+            other = f"{known_folder}/{stem}{known_suffix}".removeprefix("/")
+            raise EmoNetFaceError(
+                f"{shown(name)} has the stem of {shown(other)} in row {first}: images are matched"
+                " by stem, so each may stand for one image only"
+            )
+        self._known[stem] = folder or known_folder, suffix or known_suffix, first
+
+
+def _differ(part: str, known: str) -> bool:
+    return bool(part and known) and part != known
+
+
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row | BadRow]:
     """The rows of a CSV with their place "file, row R (line L)", R counting data rows from 1.
+
+    A row with too many or too few cells, or with one longer than MAX_CELL, comes as a BadRow.
 
     Raises:
         EmoNetFaceError: unreadable, empty, not UTF-8, a column missing, or broken quoting.
@@ -93,6 +130,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row | BadRow]:
     except OSError as error:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
     with stream:
+        # The limit is one for the whole process: it is raised and never lowered again.
+        csv.field_size_limit(max(_MAX_FIELD, csv.field_size_limit()))
         reader = csv.reader(stream, strict=True)
         try:
             header = next(reader, None)
@@ -114,8 +153,12 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row | BadRow]:
                 row += 1
                 where = f"{path}, row {row} (line {reader.line_num})"
                 record = dict(zip(header, cells, strict=False))
+                longest = max(map(len, cells))
                 if len(cells) != len(header):
                     yield BadRow(where, row, f"{len(cells)} cells instead of {len(header)}", record)
+                elif longest > MAX_CELL:
+                    reason = f"a cell has {longest:,} characters; at most {MAX_CELL:,} are allowed"
+                    yield BadRow(where, row, reason, record)
                 else:
                     yield _Row(row, where, record)
         except csv.Error as error:
@@ -126,17 +169,31 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row | BadRow]:
         raise EmoNetFaceError(f"{path}: has a header but no rows")
 
 
+def checked_name(value: str, key: str) -> str:
+    """A name of an image or an annotator without its outer blanks.
+
+    Raises:
+        EmoNetFaceError: it is empty, holds a control character (a NUL, a line break), or is longer
+            than any name; the message begins with `key`.
+    """
+    name = value.strip()
+    if not name:
+        raise EmoNetFaceError(f"{key!r} is empty")
+    if _CONTROL.search(name):
+        raise EmoNetFaceError(f"{key!r} is {shown(name)}: holds a control character")
+    if len(name) > _MAX_NAME:
+        raise EmoNetFaceError(f"{key!r} has {len(name):,} characters; at most {_MAX_NAME:,}")
+    return name
+
+
 def _named(record: Mapping[str, str], column: str) -> str:
-    value = record[column].strip()
-    if not value:
-        raise EmoNetFaceError(f"{column!r} is empty")
-    return value
+    return checked_name(record[column], column)
 
 
 def _boolean(record: Mapping[str, str], column: str) -> bool:
     truth = _TRUTH.get(record[column].strip().lower())
     if truth is None:
-        raise EmoNetFaceError(f"{column!r} is {record[column]!r}: must be True or False")
+        raise EmoNetFaceError(f"{column!r} is {shown(record[column])}: must be True or False")
     return truth
 
 
@@ -144,21 +201,22 @@ def iter_votes(path: Path) -> Iterator[Vote | BadRow]:
     """The rows of a votes file in file order.
 
     A bad row (wrong number of cells, empty name, value neither True nor False, unknown category,
-    an (image, annotator, emotion) seen before) comes as a BadRow.
+    an (image, annotator, emotion) seen before, another image of the same stem) comes as a BadRow.
 
     Raises:
         EmoNetFaceError: the file as a whole cannot be used (see `_rows`).
     """
     seen: dict[tuple[str, str, str], int] = {}
+    names = _ImageNames()
     for line in _rows(path, VOTE_COLUMNS):
         if isinstance(line, BadRow):
             yield line
             continue
         row, record = line.row, line.record
         try:
-            spelling = _named(record, "emotion")
+            spelling, image = _named(record, "emotion"), _named(record, "path")
             vote = Vote(
-                image_id=checked_stem(_named(record, "path")),
+                image_id=checked_stem(image),
                 annotator=_named(record, "annotator"),
                 emotion=resolve(spelling),
                 present=_boolean(record, "value"),
@@ -167,9 +225,10 @@ def iter_votes(path: Path) -> Iterator[Vote | BadRow]:
             first = seen.setdefault((vote.image_id, vote.annotator, vote.emotion), row)
             if first != row:
                 raise EmoNetFaceError(
-                    f"{vote.annotator!r} already voted on {vote.emotion!r} of image"
-                    f" {vote.image_id!r} in row {first}; one vote each is allowed"
+                    f"{shown(vote.annotator)} already voted on {vote.emotion!r} of image"
+                    f" {shown(vote.image_id)} in row {first}; one vote each is allowed"
                 )
+            names.check(image, vote.image_id, row)
             yield vote
         except EmoNetFaceError as error:
             yield line.bad(error)
@@ -179,12 +238,14 @@ def iter_ratings(path: Path) -> Iterator[Rating | BadRow]:
     """The rows of a ratings file in file order.
 
     A bad row (wrong number of cells, a literal that is no dictionary of numbers, an unknown key,
-    a person's rating outside 0..7) comes as a BadRow. Missing categories stay None: what a gap
-    means is the protocol's business. Models' values may be any finite number.
+    a person's rating outside 0..7, another image of the same stem) comes as a BadRow. Missing
+    categories stay None: what a gap means is the protocol's business. Models' values may be any
+    finite number.
 
     Raises:
         EmoNetFaceError: the file as a whole cannot be used (see `_rows`).
     """
+    names = _ImageNames()
     for line in _rows(path, RATING_COLUMNS):
         if isinstance(line, BadRow):
             yield line
@@ -193,13 +254,15 @@ def iter_ratings(path: Path) -> Iterator[Rating | BadRow]:
         try:
             human = _boolean(record, "human")
             image = _named(record, "image")
-            yield Rating(
+            rating = Rating(
                 image=image,
                 image_id=checked_stem(image),
                 annotator=_named(record, "annotator"),
                 human=human,
                 scores=parse_scores(_literal(record["annotations"]), bounded=human, gaps="null"),
             )
+            names.check(image, rating.image_id, line.row)
+            yield rating
         except EmoNetFaceError as error:
             yield line.bad(error)
 
@@ -209,19 +272,13 @@ def _literal(text: str) -> dict[str, object]:
         value = parse_literal(text)
     except LITERAL_ERRORS:
         raise EmoNetFaceError(
-            f"'annotations' is not a dictionary of numbers: {text[:60]!r}"
+            f"'annotations' is not a dictionary of numbers: {shown(text)}"
         ) from None
     if not isinstance(value, dict):
-        raise EmoNetFaceError(f"'annotations' is a {type(value).__name__}, not a dictionary")
-    # An entry has a colon: as many as there are keys, and no key stood twice.
-    if text.count(":") != len(value) and _n_entries(text) != len(value):
+        raise EmoNetFaceError(f"'annotations' is not a dictionary: {shown(value)}")
+    if has_key_twice(text, value):
         raise EmoNetFaceError("'annotations' holds a key twice")
     return value
-
-
-def _n_entries(text: str) -> int:
-    tree = ast.parse(text.lstrip(" \t"), mode="eval").body
-    return len(tree.keys) if isinstance(tree, ast.Dict) else 0
 
 
 def write_votes(path: Path, votes: Iterable[Vote]) -> None:

@@ -7,11 +7,12 @@ mixed, whatever folder or id they came from.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
@@ -78,19 +79,36 @@ def model_type_of(name: str | Path) -> str:
     Raises:
         EmoNetFaceError: neither such a folder nor such a model on the Hub, or no usable config.
     """
-    try:
-        with quiet():
-            config, _ = PreTrainedConfig.get_config_dict(str(name))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise EmoNetFaceError(
-            f"{name}: no model folder and no model on the Hub ({reason})"
-        ) from None
-    if "model_type" not in config:
-        raise EmoNetFaceError(
-            f"{name}: no model folder (its config.json is missing or names no type)"
-        )
+    if Path(name).is_dir():
+        path = Path(name) / "config.json"
+        config = _read_config(path)
+    else:
+        path = f"{name}: config.json"
+        try:
+            with quiet():
+                config, _ = PreTrainedConfig.get_config_dict(str(name))
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise EmoNetFaceError(
+                f"{name}: no model folder and no model on the Hub ({reason})"
+            ) from None
+    if not isinstance(config.get("model_type"), str):
+        raise EmoNetFaceError(f"{path}: names no model_type, so it is not a model's")
     return config["model_type"]
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EmoNetFaceError(f"{path.parent}: no model folder (it has no config.json)") from None
+    except OSError as error:
+        raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise EmoNetFaceError(f"{path}: is not valid JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise EmoNetFaceError(f"{path}: is not a JSON object with the settings of a model")
+    return config
 
 
 def load_backbone(name: str | Path, dtype: str = "float32") -> Backbone:

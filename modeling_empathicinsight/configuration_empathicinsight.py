@@ -1,14 +1,16 @@
 """Configuration of EmpathicInsight-Face: a SigLIP2 vision tower and one small regressor per output.
 
-This file is uploaded with the weights. It needs transformers >= 5.6 and nothing else of ours.
+This file is uploaded with the weights. It needs numpy and transformers >= 5.6, nothing of ours.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
-from transformers import PreTrainedConfig, SiglipVisionConfig
+import numpy as np
+from transformers import AutoConfig, PreTrainedConfig, Siglip2VisionConfig, SiglipVisionConfig
 
 N_EMOTIONS = 40
 
@@ -27,6 +29,12 @@ SO400M_PATCH16_384 = {
 """The tower of google/siglip2-so400m-patch16-384. The class defaults of transformers are those of
 the base model, so the numbers are written out."""
 
+TOWER_CONFIGS = {config.model_type: config for config in (SiglipVisionConfig, Siglip2VisionConfig)}
+"""The towers: fixed resolution (SigLIP and SigLIP2), and NaFlex (SigLIP2, any aspect ratio)."""
+
+LOW_TIER = "low"
+"""Reliability tier of a category on which people hardly agree (see `calibration`)."""
+
 AUTO_MAP = {
     "AutoConfig": "configuration_empathicinsight.EmpathicInsightFaceConfig",
     "AutoModel": "modeling_empathicinsight.EmpathicInsightFaceModel",
@@ -40,9 +48,10 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
     """Settings of an EmpathicInsight-Face model.
 
     Args:
-        vision_config: the tower, a `SiglipVisionConfig` or its fields as a dictionary. None: the
-            tower of google/siglip2-so400m-patch16-384. Fixed-resolution SigLIP2 checkpoints are of
-            the type "siglip" in transformers; "siglip2" there means NaFlex, which is not meant.
+        vision_config: the tower, a `SiglipVisionConfig` or its fields as a dictionary; or the same
+            of a `Siglip2VisionConfig`. None: the tower of google/siglip2-so400m-patch16-384.
+            Fixed-resolution SigLIP2 checkpoints are of the type "siglip" in transformers; "siglip2"
+            there means NaFlex, whose inputs are patches with a mask and a shape for each image.
         head_size: "small" (hidden widths 128, 32) or "large" (1024, 512, 256).
         head_hidden_sizes: hidden widths of every head, instead of `head_size`.
         head_dropout: after each hidden layer, in training only. Small was released with 0.1; the
@@ -54,11 +63,15 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         neutral_source: where `neutral_means` come from, in words.
         score_scale: [low, high] of the rating scale of the 40 scores.
         dimension_scales: name -> [low, high] of the outputs beyond the 40.
+        calibration: how scores become expected ratings with intervals, as `emonet-face calibrate`
+            measures it, or None: under "categories", for each of the 40 names, the knots `scores`
+            (increasing), `ratings` (not decreasing) and `half_widths`, further `alpha` and `tier`,
+            the people's agreement; beside it "statement", "target_coverage" and where it is from.
         id2label, label2id: names of the 40 categories; they follow from `output_names`.
 
     Raises:
         ValueError: wrong number of names or means, labels that differ from the output names,
-            an unknown head size.
+            an unknown head size, another kind of tower, a calibration that is not complete.
 
     >>> config = EmpathicInsightFaceConfig(head_size="large")
     >>> config.head_hidden_sizes, config.embedding_size, config.num_labels
@@ -66,11 +79,11 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
     """
 
     model_type = "empathicinsight_face"
-    sub_configs = {"vision_config": SiglipVisionConfig}  # noqa: RUF012 - the name is transformers'
+    sub_configs = {"vision_config": AutoConfig}  # noqa: RUF012 - the name is transformers'
 
     def __init__(
         self,
-        vision_config: SiglipVisionConfig | dict[str, Any] | None = None,
+        vision_config: SiglipVisionConfig | Siglip2VisionConfig | dict[str, Any] | None = None,
         head_size: str | None = None,
         head_hidden_sizes: list[int] | None = None,
         head_dropout: float = 0.1,
@@ -79,16 +92,13 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         neutral_source: str | None = None,
         score_scale: tuple[float, float] = (0, 7),
         dimension_scales: dict[str, list[float]] | None = None,
+        calibration: dict[str, Any] | None = None,
         id2label: dict[int | str, str] | None = None,
         label2id: dict[str, int] | None = None,
         num_labels: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if vision_config is None:
-            vision_config = SO400M_PATCH16_384
-        if isinstance(vision_config, dict):
-            vision_config = SiglipVisionConfig(**vision_config)
-        self.vision_config = vision_config
+        self.vision_config = _tower_config(vision_config)
         self.head_size, self.head_hidden_sizes = _head_sizes(head_size, head_hidden_sizes)
         self.head_dropout = head_dropout
         labels = None if id2label is None else {int(i): name for i, name in id2label.items()}
@@ -100,6 +110,7 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         self.neutral_source = neutral_source
         self.score_scale = list(score_scale)
         self.dimension_scales = dict(dimension_scales or {})
+        self.calibration = calibration
         if labels is None:
             labels = dict(enumerate(self.output_names[:N_EMOTIONS]))
         if num_labels is not None and num_labels != N_EMOTIONS:
@@ -116,6 +127,11 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
     def embedding_size(self) -> int:
         """Width of the pooled embedding, e.g. 1152."""
         return self.vision_config.hidden_size
+
+    @property
+    def naflex(self) -> bool:
+        """Whether the tower takes patches with a mask and shapes in place of square images."""
+        return self.vision_config.model_type == Siglip2VisionConfig.model_type
 
     def check(self) -> None:
         """Make sure that the fields agree with each other.
@@ -151,6 +167,8 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         # Older releases (5.6) have this field only where the JSON sets it.
         if not getattr(self.vision_config, "vision_use_head", True):
             raise ValueError("vision_config.vision_use_head is False: the pooled output is needed")
+        if self.calibration is not None:
+            _check_calibration(self.calibration, names[:N_EMOTIONS], self.score_scale)
 
     def describe(self) -> dict[str, str]:
         """What each number of `scores` means: output name -> one sentence."""
@@ -169,8 +187,92 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
                 text = f"{name}: a dimension of the expression, a regression score{span}"
             if self.neutral_means is not None:
                 text += f"; neutral faces get {self.neutral_means[index]:.2f} on average"
+            if self.tiers().get(name) == LOW_TIER:
+                alpha = self.calibration["categories"][name].get("alpha")
+                known = "" if alpha is None else f" (alpha {alpha:.2f})"
+                text += f"; LOW RELIABILITY, for people hardly agree on it{known}"
             sentences[name] = f"{text}."
         return sentences
+
+    def tiers(self) -> dict[str, str | None]:
+        """Category -> reliability tier, "high", "moderate", "low" or None (not known).
+
+        By how far the raters of the calibration's data agree; empty without `calibration`.
+        """
+        categories = (self.calibration or {}).get("categories", {})
+        return {name: entry.get("tier") for name, entry in categories.items()}
+
+    def calibrate(self, scores: Any) -> dict[str, np.ndarray]:
+        """Raw scores -> expected ratings with intervals.
+
+        `calibration["statement"]` says what the intervals hold, and how often. Beyond the scores
+        that were seen, the rating and the width at the nearest of them are taken.
+
+        Args:
+            scores: (batch, 40 or more) raw scores as the model gives them, not neutral-subtracted;
+                what stands beyond the 40 is passed over.
+
+        Returns:
+            `rating`, `low`, `high`: (batch, 40) float64 on the rating scale, low <= rating <= high;
+            NaN where the score is NaN.
+
+        Raises:
+            ValueError: there is no `calibration`, or scores of another shape.
+        """
+        if self.calibration is None:
+            raise ValueError("config.calibration is missing: `emonet-face calibrate` makes it")
+        scores = np.asarray(scores, dtype=np.float64)
+        if scores.ndim != 2 or scores.shape[1] < N_EMOTIONS:
+            raise ValueError(
+                f"scores has the shape {scores.shape}: must be (batch, {N_EMOTIONS} or more)"
+            )
+        rating, half = np.empty((2, len(scores), N_EMOTIONS))
+        for index, name in enumerate(self.output_names[:N_EMOTIONS]):
+            entry = self.calibration["categories"][name]
+            for values, key in ((rating, "ratings"), (half, "half_widths")):
+                values[:, index] = np.interp(scores[:, index], entry["scores"], entry[key])
+        low, high = np.clip((rating - half, rating + half), *self.score_scale)
+        return {"rating": rating, "low": low, "high": high}
+
+
+def _tower_config(given: Any) -> SiglipVisionConfig | Siglip2VisionConfig:
+    fields = SO400M_PATCH16_384 if given is None else given
+    kind = (
+        fields.get("model_type", SiglipVisionConfig.model_type)
+        if isinstance(fields, dict)
+        else getattr(fields, "model_type", type(fields).__name__)
+    )
+    if kind not in TOWER_CONFIGS:
+        raise ValueError(f"vision_config is a {kind!r}: must be one of {', '.join(TOWER_CONFIGS)}")
+    return TOWER_CONFIGS[kind](**fields) if isinstance(fields, dict) else fields
+
+
+def _check_calibration(calibration: Any, names: list[str], scale: list[float]) -> None:
+    """Raise ValueError unless every category has knots that `calibrate` can use."""
+    categories = calibration.get("categories") if isinstance(calibration, dict) else None
+    if not isinstance(categories, dict) or set(categories) != set(names):
+        raise ValueError(f'calibration["categories"] must hold exactly the {len(names)} categories')
+    for name, entry in categories.items():
+        if not _has_knots(entry, scale):
+            raise ValueError(
+                f"calibration of {name!r}: `scores` must increase, `ratings` must not decrease and"
+                f" lie in {scale[0]:g}..{scale[1]:g}, `half_widths` must not be negative; all of"
+                " one length"
+            )
+
+
+def _has_knots(entry: Any, scale: list[float]) -> bool:
+    try:
+        knots, ratings, widths = (entry[key] for key in ("scores", "ratings", "half_widths"))
+        return (
+            len(knots) == len(ratings) == len(widths) > 0
+            and all(map(math.isfinite, [*knots, *ratings, *widths]))
+            and all(a < b for a, b in pairwise(knots))
+            and all(a <= b for a, b in pairwise([scale[0], *ratings, scale[1]]))
+            and min(widths) >= 0
+        )
+    except (TypeError, KeyError):  # not a dictionary, a key missing, or no lists of numbers
+        return False
 
 
 def _head_sizes(name: str | None, sizes: list[int] | None) -> tuple[str, list[int]]:

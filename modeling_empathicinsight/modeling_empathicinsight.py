@@ -16,11 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel, SiglipVisionModel
+from transformers import PreTrainedModel, Siglip2VisionModel, SiglipVisionModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_empathicinsight import N_EMOTIONS, EmpathicInsightFaceConfig
+
+_NARROW = 256
+"""Widths of first layers up to which heads are interleaved: Small's 128, not Large's 1024."""
 
 
 @dataclass
@@ -71,6 +74,28 @@ class StackedLinear(nn.Module):
         init.uniform_(self.weight, -bound, bound, generator=generator)
         init.uniform_(self.bias, -bound, bound, generator=generator)
 
+    def interleave_(self) -> None:
+        """Keep the weight in memory as (in_features, n_heads, out_features); its shape stays.
+
+        A single row of features then reads all heads in one stream (see `of_one`). That pays for
+        narrow heads only: wide ones stream by themselves, and larger batches get a little slower.
+        """
+        if self.weight.shape[2] <= _NARROW:
+            self.weight.data = self.weight.data.transpose(0, 1).contiguous().transpose(0, 1)
+
+    def of_one(self, features: torch.Tensor) -> torch.Tensor | None:
+        """`forward` for features (1, in_features) that all heads share; None if not interleaved."""
+        inputs = self.weight.transpose(0, 1)
+        if not inputs.is_contiguous():
+            return None
+        width, n_heads, out_features = inputs.shape
+        # A product with one row runs in one thread; cut into parts it runs in up to four.
+        parts = math.gcd(width, 4)
+        products = torch.bmm(
+            features.view(parts, 1, -1), inputs.view(parts, width // parts, n_heads * out_features)
+        )
+        return (products.sum(0).view(n_heads, out_features) + self.bias).unsqueeze(1)
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(n_heads or 1, batch, in_features) -> (n_heads, batch, out_features)."""
         features = features.expand(self.weight.shape[0], -1, -1)
@@ -99,10 +124,34 @@ class EmpathicInsightHeads(nn.Module):
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         """Normalised embeddings (batch, in_features) -> scores (batch, n_outputs)."""
-        hidden = embedding.to(self.layers[0].weight.dtype).unsqueeze(0)
-        for layer in self.layers[:-1]:
-            hidden = F.dropout(F.relu(layer(hidden)), self.dropout, self.training)
-        return self.layers[-1](hidden).squeeze(-1).T
+        first, *others = self.layers
+        embedding = embedding.to(first.weight.dtype)
+        hidden = None
+        # Asking a graph that is being made for its batch would tie it to the answer.
+        if not torch.compiler.is_compiling() and len(embedding) == 1:
+            hidden = first.of_one(embedding)
+        if hidden is None:
+            hidden = first(embedding.unsqueeze(0))
+        for layer in others:
+            hidden = F.dropout(F.relu(hidden, inplace=True), self.dropout, self.training)
+            hidden = layer(hidden)
+        return hidden.squeeze(-1).T
+
+
+def _check_finite(values: torch.Tensor, name: str) -> None:
+    """Raise ValueError naming the first row with NaN or an infinity, where a look is possible.
+
+    A look waits for the device, and a compiled, traced or recorded graph cannot branch on a value.
+    """
+    recorded = values.is_cuda and torch.cuda.is_current_stream_capturing()
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or recorded or values.is_meta:
+        return
+    finite = values.isfinite().flatten(1).all(dim=1)
+    if not finite.all():
+        raise ValueError(
+            f"{name}[{int(finite.int().argmin())}] holds values that are not finite"
+            f" ({int((~finite).sum())} of {len(finite)} do)"
+        )
 
 
 class EmpathicInsightFaceModel(PreTrainedModel):
@@ -117,7 +166,8 @@ class EmpathicInsightFaceModel(PreTrainedModel):
     def __init__(self, config: EmpathicInsightFaceConfig) -> None:
         config.check()
         super().__init__(config)
-        self.vision_model = SiglipVisionModel._from_config(config.vision_config)
+        tower = Siglip2VisionModel if config.naflex else SiglipVisionModel
+        self.vision_model = tower._from_config(config.vision_config)
         self.heads = EmpathicInsightHeads(
             len(config.output_names),
             config.embedding_size,
@@ -142,31 +192,100 @@ class EmpathicInsightFaceModel(PreTrainedModel):
         """Load weights as every model of transformers does, but never incompletely.
 
         Raises:
-            ValueError: the file lacks weights of the model, or holds others. transformers would
-                draw the missing ones at random and log a line.
+            ValueError: the file lacks weights of the model, holds others, or holds them for another
+                number of outputs or other sizes than the configuration says. transformers would
+                draw them at random and log a line.
         """
+        name = args[0] if args else cls.__name__
+        # Asked to go on, transformers names the sizes; otherwise it refers to its log.
+        kwargs["ignore_mismatched_sizes"] = True
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        for key, found, expected in sorted(info["mismatched_keys"]):
+            raise ValueError(
+                f"{name}: {key!r} has the shape {tuple(found)} in the file, but by config.json it"
+                f" is {tuple(expected)}: they belong to different models"
+            )
         for what in ("missing", "unexpected"):
             keys = sorted(info[f"{what}_keys"])
             if keys:
                 raise ValueError(
-                    f"{args[0] if args else cls.__name__}: {len(keys)} {what} weights, the first"
-                    f" is {keys[0]!r}; the file must hold exactly the weights of the model"
-                    " (transformers >= 5.6 is needed to read it)"
+                    f"{name}: {len(keys)} {what} weights, the first is {keys[0]!r}; the file must"
+                    " hold exactly the weights of the model (transformers >= 5.6 is needed to read"
+                    " it)"
                 )
+        model.heads.layers[0].interleave_()
         return (model, info) if output_loading_info else model
 
     def describe(self) -> dict[str, str]:
         """What each number of `scores` means: output name -> one sentence."""
         return self.config.describe()
 
-    def embed(self, pixel_values: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        """Images (batch, 3, height, width), as the image processor gives them -> (batch, width).
+    def calibrate(self, scores: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Raw `scores` of this model -> expected ratings with intervals.
 
-        The tower's pooled output, L2-normalised, float32. Further arguments go to the tower.
+        Args:
+            scores: (batch, 40 or 44), not neutral-subtracted.
+
+        Returns:
+            `rating`, `low`, `high`: (batch, 40) float32 on the scores' device. What an interval
+            holds, and how often, says `config.calibration["statement"]`.
+
+        Raises:
+            ValueError: `config.calibration` is missing, or scores of another shape.
         """
+        found = self.config.calibrate(scores.detach().float().cpu().numpy())
+        return {
+            name: torch.from_numpy(values).to(scores.device, torch.float32)
+            for name, values in found.items()
+        }
+
+    def embed(self, pixel_values: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """Images, as the image processor gives them -> (batch, width).
+
+        The tower's pooled output, L2-normalised, float32. No image: (0, width).
+
+        Args:
+            pixel_values: (batch, 3, size, size) floats; of a NaFlex tower (batch, patches, values).
+            kwargs: go to the tower; with `interpolate_pos_encoding=True` any size is taken. A
+                NaFlex tower needs `pixel_attention_mask` and `spatial_shapes`.
+
+        Raises:
+            ValueError: another shape, whole numbers, or pixels that are not finite (see `forward`).
+        """
+        self._check_pixels(pixel_values, kwargs.get("interpolate_pos_encoding", False))
+        if len(pixel_values) == 0:
+            width = self.config.embedding_size
+            return pixel_values.new_zeros((0, width), dtype=torch.float32)
+        missing = {"pixel_attention_mask", "spatial_shapes"} - kwargs.keys()
+        if self.config.naflex and missing:
+            raise ValueError(
+                f"{min(missing)} is missing: a NaFlex tower needs all its image processor gives"
+            )
         pooled = self.vision_model(pixel_values=pixel_values, **kwargs).pooler_output
         return F.normalize(pooled.float(), dim=-1)
+
+    def _check_pixels(self, pixels: torch.Tensor, any_size: bool) -> None:
+        tower = self.config.vision_config
+        if self.config.naflex:
+            expected = ("batch", "patches", tower.num_channels * tower.patch_size**2)
+        elif any_size:
+            expected = ("batch", tower.num_channels, "height", "width")
+        else:
+            expected = ("batch", tower.num_channels, tower.image_size, tower.image_size)
+        shape = tuple(pixels.shape)
+        if len(shape) != len(expected) or any(
+            isinstance(wanted, int) and size != wanted
+            for size, wanted in zip(shape, expected, strict=True)
+        ):
+            raise ValueError(
+                f"pixel_values has the shape {shape}: must be ({', '.join(map(str, expected))}),"
+                " as the image processor of this model gives it"
+            )
+        if not pixels.is_floating_point():
+            raise ValueError(
+                f"pixel_values is {pixels.dtype}: must be floats, normalised by the image processor"
+            )
+        _check_finite(pixels, "pixel_values")
 
     @can_return_tuple
     def forward(
@@ -178,12 +297,16 @@ class EmpathicInsightFaceModel(PreTrainedModel):
         """Scores of images, or of embeddings that were made before.
 
         Args:
-            pixel_values: (batch, 3, height, width), as the image processor gives them.
+            pixel_values: (batch, 3, size, size), as the image processor gives them; 0 images give
+                (0, 40 or 44) scores.
             image_embeds: (batch, width), pooled outputs of the same tower at any length; they are
                 normalised here. Exactly one of the two is given.
+            kwargs: go to the tower (see `embed`).
 
         Raises:
-            ValueError: both or none given, or embeddings of another width.
+            ValueError: both or none given, another shape, whole numbers, or values that are not
+                finite, the image named. That last look is not taken inside torch.compile, an export
+                or a CUDA graph: there such an image gets NaN throughout, the others are unharmed.
         """
         if (pixel_values is None) == (image_embeds is None):
             raise ValueError("give either pixel_values or image_embeds, and not both")
@@ -195,6 +318,7 @@ class EmpathicInsightFaceModel(PreTrainedModel):
                 f" must be (batch, {self.config.embedding_size})"
             )
         else:
+            _check_finite(image_embeds, "image_embeds")
             embedding = F.normalize(image_embeds.float(), dim=-1)
         return EmpathicInsightFaceOutput(scores=self.heads(embedding), embedding=embedding)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.outputs import new_folder, write_json
+from emonet_face.outputs import new_folder, write_json, write_text
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS, RATING_MAX, RATING_MIN
 from modeling_empathicinsight.backbone import (
     Backbone,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers.image_processing_utils import BaseImageProcessor
 
 RECORD = "training.json"
+CODE = ("configuration_empathicinsight.py", "modeling_empathicinsight.py")
 
 
 def is_model_repo(folder: Path) -> bool:
@@ -99,6 +100,14 @@ def write_model_repo(
         model.save_pretrained(folder)
         backbone.processor.save_pretrained(folder)
         write_json(folder / RECORD, record)
+        for file in folder.glob("*.safetensors"):  # written for their owner alone
+            file.chmod((folder / RECORD).stat().st_mode)
+
+
+def refresh_code(folder: Path) -> None:
+    """Put this version's uploaded code in a model repo: an older one may not know a new field."""
+    for module in CODE:
+        write_text(folder / module, Path(__file__).with_name(module).read_text(encoding="utf-8"))
 
 
 def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImageProcessor]:
@@ -107,7 +116,8 @@ def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImagePro
     The code is that of this package, not the repo's: nothing downloaded is run.
 
     Raises:
-        EmoNetFaceError: not found, not a model of ours, or its weights are not complete.
+        EmoNetFaceError: not found, not a model of ours, its weights are not complete or not those
+            of its configuration, or its tower takes no square pictures.
     """
     kind = model_type_of(name)
     if kind != EmpathicInsightFaceConfig.model_type:
@@ -121,4 +131,9 @@ def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImagePro
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise EmoNetFaceError(f"{name}: the weights cannot be loaded ({reason})") from None
+    if model.config.naflex:
+        raise EmoNetFaceError(
+            f"{name}: has a NaFlex tower (model type 'siglip2'), which works through AutoModel and"
+            " pipeline; the commands take fixed-resolution towers (model type 'siglip')"
+        )
     return model.eval(), load_processor(name, model.config.vision_config.image_size)

@@ -28,7 +28,11 @@ PACKAGES = (
 MATHS = "eval_metrics.emonet_face_agreement.agreement"
 UPLOADED = (
     "modeling_empathicinsight/configuration_empathicinsight.py",
+    "modeling_empathicinsight/face_crops.py",
     "modeling_empathicinsight/modeling_empathicinsight.py",
+    "modeling_empathicinsight/predict_onnx.py",
+    "modeling_empathicinsight/space/app.py",
+    "modeling_empathicinsight/space/bars.py",
     *sorted(
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "eval_metrics" / "emonet_face_agreement").glob("*.py")

@@ -18,12 +18,17 @@ COMMANDS = [
     "check",
     "embed",
     "train",
+    "convert",
+    "calibrate",
     "predict",
+    "export",
+    "page",
     "benchmark",
     "votes",
     "transfer",
     "generate",
     "annotate",
+    "annotate-report",
     "card",
     "fetch",
 ]
@@ -104,3 +109,21 @@ def test_the_command_runs_as_a_program(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == "emonet-face: absent.csv: cannot be read (No such file or directory)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("nope", "No such command 'nope'"),
+        ("build hq", "Missing option '--out'"),
+        ("build hq --out", "requires an argument"),
+        ("benchmark --out x --protocol fair", "'fair' is not one of 'official'"),
+        ("generate --out x --n many", "Invalid value for '--n'"),
+        ("taxonomy --jsno", "No such option: --jsno"),
+    ],
+)
+def test_a_wrong_call_is_one_line(arguments, said, capsys):
+    assert main(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert line.startswith("emonet-face")

@@ -382,12 +382,20 @@ def test_uploaded_code_loads_where_our_packages_are_not(repo):
         from transformers import AutoImageProcessor, AutoModel
         model = AutoModel.from_pretrained({str(repo)!r}, trust_remote_code=True)
         AutoImageProcessor.from_pretrained({str(repo)!r}, backend="pil")
-        print(tuple(model(torch.zeros(2, 3, 32, 32)).scores.shape))
+        scores = model(torch.zeros(2, 3, 32, 32)).scores
+        print(tuple(scores.shape), len(model.describe()))
+        entry = dict(scores=[0], ratings=[2], half_widths=[3], alpha=0.05, tier="low")
+        names = model.config.output_names[:40]
+        model.config.calibration = dict(categories=dict.fromkeys(names, entry))
+        model.config.check()
+        found = model.calibrate(scores)
+        print([found[key].unique().tolist() for key in ("low", "rating", "high")])
+        print(sum("LOW RELIABILITY" in text for text in model.describe().values()))
         """
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "(2, 44)"
+    assert done.stdout.splitlines() == ["(2, 44) 44", "[[0.0], [2.0], [5.0]]", "40"]
 
 
 def test_other_folders_are_not_overwritten(repo, tower, tmp_path):

@@ -65,6 +65,18 @@ def test_the_demo_table_is_that_of_a_demo():
     assert rows[-1][1:3] == [f"{anchor['human_kappa']:.3f}", _interval(anchor["human_kappa_ci"])]
 
 
+def test_the_calibration_table_is_that_of_a_demo():
+    found = _results("demo_calibration")
+    rows = _table("calibrated category")
+    assert len(rows) >= 4
+    for name, tier, alpha, *held_out in rows[:-1]:
+        row = found["categories"][name]
+        assert (tier, alpha) == (row["tier"], f"{row['alpha']:.3f}")
+        assert held_out == [f"{row['held_out_coverage']:.3f}", f"{row['held_out_width']:.2f}"]
+    means = [f"{found['held_out_coverage']:.3f}", f"{found['held_out_width']:.2f}"]
+    assert rows[-1] == ["all 40", "-", "-", *means]
+
+
 def test_counts_in_the_text_are_those_of_the_files():
     votes = _results("votes")
     assert f"{votes['n_votes']:,} answers on {votes['n_images']:,} images" in README

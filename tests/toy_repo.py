@@ -69,6 +69,7 @@ def votes(target: str, *present: bool) -> dict[str, Any]:
 def good_rows() -> dict[str, Rows]:
     """Rows of all four configs; fresh ones with each call, to be spoilt."""
     dimensions = {dimension.slug: float(dimension.low) for dimension in DIMENSIONS}
+    labels = [("half-vlm", [None, 1.0] * 20), ("vlm", [0.5] * 40)]
     return {
         "hq": [face("hq", i, picture(i)) | ratings(0, 1, 2, 7) for i in range(N)],
         "binary": [
@@ -76,7 +77,7 @@ def good_rows() -> dict[str, Rows]:
             for i in range(N)
         ],
         "big": [
-            face("big", i, picture(200 + i)) | ratings(None, 0.5) | {"dimensions": dimensions}
+            face("big", i, picture(200 + i)) | rating_columns(labels) | {"dimensions": dimensions}
             for i in range(N)
         ],
         "hq_baselines": [

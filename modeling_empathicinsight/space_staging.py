@@ -1,0 +1,95 @@
+"""The model's page: written as a Space folder, or started here.
+
+emonet-face page --model DIR          # in the browser, until Ctrl-C
+emonet-face page --model ORG/NAME --out SPACE
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from emonet_face.errors import EmoNetFaceError
+from emonet_face.outputs import made_by, new_folder, write_json
+from emonet_face.taxonomy import as_json
+
+MADE_BY = "emonet-face page"
+RECORD = "space.json"
+HERE = Path(__file__).parent
+SHARED = ("predict_onnx.py", "face_crops.py")
+"""Files that the page shares with the model repo and with `predict`; they lie beside app.py."""
+
+FILES = (
+    "app.py", "bars.py", "page.css", "notice.md", "requirements.txt", "README.md",
+)  # fmt: skip
+
+
+def stage_space(out: Path, model_id: str) -> None:
+    """Write a complete Space: the page, what it imports, the taxonomy, front matter.
+
+    Args:
+        out: folder; an earlier one of this function is replaced.
+        model_id: Hub id of the model the Space shows, ORG/NAME.
+
+    Raises:
+        EmoNetFaceError: the id is none, or `out` exists and is something else.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model_id, re.ASCII) or Path(model_id).is_dir():
+        raise EmoNetFaceError(
+            f"{model_id}: a Space loads its model from the Hub; give an id ORG/NAME"
+        )
+    with new_folder(out, lambda folder: made_by(folder, RECORD) == MADE_BY) as folder:
+        _fill(folder, model_id)
+
+
+def _fill(folder: Path, model_id: str) -> None:
+    for name in FILES:
+        shutil.copyfile(HERE / "space" / name, folder / name)
+    for name in SHARED:
+        shutil.copyfile(HERE / name, folder / name)
+    readme = folder / "README.md"
+    notice = (folder / "notice.md").read_text(encoding="utf-8").strip()
+    text = readme.read_text(encoding="utf-8")
+    text = text.replace("MODEL_ID", model_id).replace("NOTICE", notice)
+    readme.write_text(text, encoding="utf-8")
+    write_json(folder / RECORD, {"made_by": MADE_BY, "model": model_id, "taxonomy": as_json()})
+
+
+def serve(model: str, port: int) -> int:
+    """Stage the page for a model in a temporary folder and run it there until it is stopped.
+
+    Args:
+        model: folder or Hub id.
+        port: on this machine only (127.0.0.1); the first free one from it on is taken.
+
+    Returns:
+        The exit code of the page: 0 when stopped, 2 where the model cannot be used.
+
+    Raises:
+        EmoNetFaceError: gradio is not installed, or a folder without a model.
+    """
+    if find_spec("gradio") is None:
+        raise EmoNetFaceError("the page needs gradio: pip install 'emonet-face[space,faces]'")
+    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
+        raise EmoNetFaceError(f"{model}: no model folder (it has no config.json)")
+    name = str(Path(model).resolve()) if Path(model).is_dir() else model
+    settings = {
+        "EMPATHICINSIGHT_MODEL": name,
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+    }
+    with TemporaryDirectory(prefix="emonet-face-page-") as folder:
+        _fill(Path(folder), model)
+        try:
+            done = subprocess.run(
+                [sys.executable, "app.py"], cwd=folder, env=os.environ | settings, check=False
+            )
+        except KeyboardInterrupt:
+            return 0
+    return done.returncode
