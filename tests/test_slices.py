@@ -207,8 +207,10 @@ def repo(tmp_path_factory):
     ):
         (folder / config).mkdir(parents=True)
         Dataset.from_list(rows, features=features).to_parquet(folder / config / "test.parquet")
+    # The loader caches by this text alone: without a description it gives another test's rows.
     configs = "".join(
-        f"- config_name: {c}\n  data_files:\n  - split: test\n    path: {c}/test.parquet\n"
+        f"- config_name: {c}\n  description: slices\n"
+        f"  data_files:\n  - split: test\n    path: {c}/test.parquet\n"
         for c in ("hq", "hq_baselines")
     )
     (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
