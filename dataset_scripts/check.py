@@ -32,12 +32,10 @@ from dataset_scripts.balance import (
 )
 from dataset_scripts.card_rules import Card
 from dataset_scripts.embedding_files import EmbeddingBlocks, open_embeddings
-from dataset_scripts.findings import SEVERITIES, Finding, Findings
+from dataset_scripts.findings import SEVERITIES, Finding, Findings, counted
 from dataset_scripts.image_rules import ImageRules, decoding_threads
 from dataset_scripts.layout_rules import Layout, check_layout
 from dataset_scripts.near_duplicates import (
-    COARSE_LIMIT,
-    FINE_LIMIT,
     LEAST_COSINE,
     Pairs,
     Prints,
@@ -45,7 +43,6 @@ from dataset_scripts.near_duplicates import (
     exact_pairs,
     near_pairs,
 )
-from dataset_scripts.perceptual_hash import COARSE_BITS, FINE_BITS
 from dataset_scripts.rating_rules import BaselineRules, RatingRules
 from dataset_scripts.repo_files import BALANCE_FIGURE, CHECK, MADE_BY_CHECK, made_by_check
 from dataset_scripts.repository import TAG, is_tagged
@@ -56,6 +53,7 @@ from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import README, read_front_matter
 from emonet_face.outputs import new_file, write_json
+from emonet_face.perceptual_hash import COARSE_BITS, COARSE_LIMIT, FINE_BITS, FINE_LIMIT
 from emonet_face.progress import track
 
 IMAGE_CONFIGS = ("hq", "binary", "big")
@@ -194,14 +192,15 @@ def _check_leaks(prints: dict[str, Prints], findings: Findings) -> None:
     for one, other in combinations(prints, 2):
         exact = exact_pairs(prints[one], prints[other])
         if exact.n:
-            text = f"{exact.n:,} pictures stand in {other} too, byte for byte: {_named(exact)}"
+            text = counted(exact.n, "picture stands", "pictures stand")
+            text += f" in {other} too, byte for byte: {_named(exact)}"
             findings.error("leak_exact", one, _first(exact, other), text)
         near = near_pairs(prints[one], prints[other])
         if near.n:
             text = (
-                f"{near.n:,} pairs of pictures look alike in {one} and {other} (within"
-                f" {COARSE_LIMIT} of {COARSE_BITS} and {FINE_LIMIT} of {FINE_BITS} bits of the"
-                f" perceptual hash): {_named(near)}"
+                f"{counted(near.n, 'pair of pictures looks', 'pairs of pictures look')} alike in"
+                f" {one} and {other} (within {COARSE_LIMIT} of {COARSE_BITS} and {FINE_LIMIT} of"
+                f" {FINE_BITS} bits of the perceptual hash): {_named(near)}"
             )
             findings.warning("leak_near", one, _first(near, other), text)
 
@@ -212,7 +211,8 @@ def _check_embeddings(
     here = {config: len(found.ids) for config, found in prints.items()}
     for config in [*here, *sorted(counts.keys() - here.keys())]:
         if counts[config] != here.get(config, 0):
-            text = f"{counts[config]:,} embeddings were given for {here.get(config, 0):,} images"
+            text = counted(counts[config], "embedding was", "embeddings were")
+            text += f" given for {counted(here.get(config, 0), 'image', 'images')}"
             findings.warning("embeddings", config, "", text)
     for one, other in combinations([c for c in IMAGE_CONFIGS if counts[c]], 2):
         # The larger set is read once for each block of the smaller one.
@@ -220,8 +220,8 @@ def _check_embeddings(
         alike, limit = cosine_pairs(EmbeddingBlocks(files, few), EmbeddingBlocks(files, many))
         if alike.n:
             text = (
-                f"{alike.n:,} pairs of pictures in {few} and {many} have embeddings with a cosine"
-                f" of {limit:.4f} or more: {_named(alike)}"
+                f"{counted(alike.n, 'pair of pictures', 'pairs of pictures')} in {few} and {many}"
+                f" with a cosine of {limit:.4f} or more between their embeddings: {_named(alike)}"
             )
             findings.warning("leak_embedding", few, _first(alike, many), text)
 

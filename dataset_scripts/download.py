@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
+from emonet_face.outputs import check_parents
 from emonet_face.progress import track_bytes
 
 ATTEMPTS = 5
@@ -32,6 +33,7 @@ TIMEOUT = 30.0
 """Seconds without an answer after which a connection counts as broken."""
 
 _BLOCK = 1 << 16
+_LENGTH_DIGITS = 15
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 """Answers that another try may get past."""
 
@@ -69,7 +71,7 @@ def download(
     out: Path,
     digest: Digest,
     *,
-    size: int | None = None,
+    at_most: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> bool:
     """Put the file behind an address at `out`, whole and with the right hash, or leave `out` alone.
@@ -78,7 +80,7 @@ def download(
         url: http or https.
         out: where it goes; its parents are made.
         digest: the hash it must have.
-        size: its length in bytes, where that is published; a longer answer is cut short.
+        at_most: how many bytes it can have; a longer answer is cut short.
         headers: sent along, to the first server only where it redirects to another.
 
     Returns:
@@ -89,8 +91,9 @@ def download(
             connection keeps breaking off. What came of the right file then stays beside `out`, and
             the same call goes on from there.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise EmoNetFaceError(f"{url!r}: is no http or https address")
+    if not _is_address(url):
+        raise EmoNetFaceError(f"{shown(url)}: is no http or https address")
+    check_parents(out)
     if out.exists():
         found = digest.of(out)
         if found == digest.value:
@@ -100,21 +103,35 @@ def download(
             f" {digest.value}); remove it or give another folder"
         )
     part = out.parent / f".{out.name}.{digest.value[:12]}.part"
-    transfer = _Transfer(out.name, url, part, digest, size, dict(headers or {}))
-    resumed = part.exists()
-    found = transfer.run()
-    if found != digest.value and resumed:  # the beginning from an earlier call may be to blame
-        part.unlink()
+    transfer = _Transfer(out.name, url, part, digest, at_most, dict(headers or {}))
+    try:
         found = transfer.run()
-    if found != digest.value:
-        length = part.stat().st_size
-        part.unlink()
-        raise EmoNetFaceError(
-            f"{url}: expected {digest.kind} {digest.value}, got {found} ({length:,} bytes);"
-            " nothing was kept"
-        )
-    os.replace(part, out)
+        if found != digest.value and transfer.joined:
+            # The beginning from an earlier call may be to blame, or a server's idea of ranges.
+            found = transfer.run(ranges=False)
+        if found != digest.value:
+            length = part.stat().st_size
+            part.unlink()
+            raise EmoNetFaceError(
+                f"{url}: expected {digest.kind} {digest.value}, got {found} ({length:,} bytes);"
+                " nothing was kept"
+            )
+        os.replace(part, out)
+    finally:
+        if part.exists() and not part.stat().st_size:
+            part.unlink()
     return True
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        labels = (parts.hostname or "").encode("idna")  # as the connection will spell it
+        port = parts.port
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    return parts.scheme in ("http", "https") and bool(labels) and port != 0 and plain
 
 
 @dataclass
@@ -123,16 +140,21 @@ class _Transfer:
     url: str
     part: Path
     digest: Digest
-    size: int | None
+    at_most: int | None
     headers: dict[str, str]
+    joined: bool = False
+    """Whether the file was put together from more than one answer."""
 
-    def run(self) -> str:
-        """Get the rest of the file, over as many connections as it takes; returns its hash."""
+    def run(self, *, ranges: bool = True) -> str:
+        """Get the rest of the file, over as many connections as it takes; returns its hash.
+
+        Without `ranges`, each connection begins at the beginning.
+        """
         idle = 0
         while True:
             before = self._so_far()
             try:
-                self._connect(before)
+                self._connect(before if ranges else 0)
                 return self.digest.of(self.part)
             except _BrokenOffError as error:
                 # A server may also state a length beyond the file's end: then all has come.
@@ -154,6 +176,7 @@ class _Transfer:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _connect(self, start: int) -> None:
+        self.joined = self.joined or start > 0
         ranged = {"Range": f"bytes={start}-"} if start else {}
         request = urllib.request.Request(self.url, headers=self.headers | ranged)
         try:
@@ -163,12 +186,14 @@ class _Transfer:
             if error.code == 416:  # what we have is no beginning of what lies there
                 self.part.unlink(missing_ok=True)
                 raise _BrokenOffError("the server has less than came before") from None
-            answer = f"the server answers {error.code} {error.reason}"
+            answer = f"the server answers {error.code} {_said(error)}"
             if error.code in _PASSING:
                 raise _BrokenOffError(answer) from None
             raise EmoNetFaceError(f"{self.url}: {answer}") from None
         except (OSError, http.client.HTTPException) as error:
             raise _BrokenOffError(_said(error)) from None
+        except (ValueError, OverflowError):  # our own address was looked at: one of a redirect
+            raise EmoNetFaceError(f"{self.url}: redirects to what is no address") from None
         with response:
             self._store(response, start)
 
@@ -184,8 +209,8 @@ class _Transfer:
             for block in track_bytes(_blocks(response), self.name, total, start):
                 stream.write(block)
                 got += len(block)
-                if self.size is not None and got > self.size:
-                    stream.truncate(self.size)  # not ours; the hash will say so
+                if self.at_most is not None and got > self.at_most:
+                    stream.truncate(self.at_most)  # not ours; the hash will say so
                     return
         if total is not None and got < total:
             raise _BrokenOffError(f"the connection broke off at {got:,} of {total:,} bytes")
@@ -210,13 +235,13 @@ def _continues(response: http.client.HTTPResponse, start: int) -> bool:
 
 def _length(response: http.client.HTTPResponse) -> int | None:
     stated = response.headers.get("Content-Length", "")
-    return int(stated) if stated.isdecimal() else None
+    return int(stated) if stated.isdecimal() and len(stated) <= _LENGTH_DIGITS else None
 
 
 def _said(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return str(text).splitlines()[0]
+    return "".join(filter(str.isprintable, str(text).splitlines()[0][:200]))
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

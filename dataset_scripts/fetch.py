@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_scripts.download import Digest, download
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.ratings import resolve, resolve_dimension
+from emonet_face.ratings import resolve_output
 from emonet_face.taxonomy import EMOTIONS
 
 if TYPE_CHECKING:
@@ -35,12 +35,15 @@ _HEAD = re.compile(r"(model_.+_best)\.pth")
 
 @dataclass(frozen=True)
 class _File:
-    """A file to fetch: its address, its place below the output folder, and what it must be."""
+    """A file to fetch: its address, its place below the output folder, and what it must be.
+
+    `at_most` is its length in bytes where that is published, else more than it can have.
+    """
 
     url: str
     place: str
     digest: Digest
-    size: int | None = None
+    at_most: int
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,7 +72,7 @@ def fetch(names: Sequence[str], out: Path, *, base_url: str | None = None) -> It
     for name in dict.fromkeys(names):
         for file in _files(name, base_url):
             path = out / file.place
-            new = download(file.url, path, file.digest, size=file.size, headers=file.headers)
+            new = download(file.url, path, file.digest, at_most=file.at_most, headers=file.headers)
             what = f"{file.digest.kind} {file.digest.value} as published"
             yield f"{path}: {path.stat().st_size:,} bytes{'' if new else ' already there'}, {what}"
 
@@ -82,11 +85,14 @@ def _files(name: str, base_url: str | None) -> list[_File]:
     base = (base_url or source["base_url"]).rstrip("/")
     url = f"{base}/{source['repo']}/{source['revision']}/{entry['path']}"
     digest = Digest("git blob", entry["git_blob"])
-    return [_File(url, PurePosixPath(entry["path"]).name, digest, entry.get("size"))]
+    return [_File(url, PurePosixPath(entry["path"]).name, digest, entry["at_most"])]
 
 
-def _heads(repo: str, revision: str) -> list[_File]:
-    """The head files of a Hub repo at the commit that a revision stands for now."""
+def _heads(repo: str, revision: str, at_most: int) -> list[_File]:
+    """The head files of a Hub repo at the commit that a revision stands for now.
+
+    `at_most` is for those whose length the Hub does not state.
+    """
     from huggingface_hub import HfApi, hf_hub_url
     from huggingface_hub.errors import HTTPError
     from huggingface_hub.utils import build_hf_headers
@@ -101,7 +107,7 @@ def _heads(repo: str, revision: str) -> list[_File]:
         match = _HEAD.fullmatch(PurePosixPath(entry.rfilename).name)
         if match is None:
             continue
-        output = _output(match[1], f"{repo}, {entry.rfilename}")
+        output = resolve_output(match[1], f"{repo}, {entry.rfilename}")
         if output in heads:
             raise EmoNetFaceError(
                 f"{repo}: {heads[output].rfilename} and {entry.rfilename} are both the head of"
@@ -120,21 +126,11 @@ def _heads(repo: str, revision: str) -> list[_File]:
             hf_hub_url(repo, entry.rfilename, revision=info.sha),
             str(PurePosixPath(PurePosixPath(repo).name, PurePosixPath(entry.rfilename).name)),
             _digest(entry, repo),
-            entry.size,
+            at_most if entry.size is None else entry.size,
             headers,
         )
         for entry in heads.values()
     ]
-
-
-def _output(stem: str, where: str) -> str:
-    try:
-        return resolve(stem)
-    except EmoNetFaceError as error:
-        try:
-            return resolve_dimension(stem)
-        except EmoNetFaceError:
-            raise EmoNetFaceError(f"{where}: {error}") from None
 
 
 def _digest(entry: RepoSibling, repo: str) -> Digest:

@@ -72,6 +72,15 @@ class Findings:
         return sorted([*self._kept, *more], key=lambda f: SEVERITIES.index(f.severity))
 
 
+def counted(n: int, one: str, many: str) -> str:
+    """A number with the words for it.
+
+    >>> counted(1, "image has", "images have"), counted(2_000, "image has", "images have")
+    ('1 image has', '2,000 images have')
+    """
+    return f"{n:,} {one if n == 1 else many}"
+
+
 def examples(items: Iterable[object], total: int | None = None) -> str:
     """The first five of some items as text, and how many there are more.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dataset_scripts.published_labels import hq_ratings
 from dataset_scripts.rating_table import RatingTable, touched
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.ratings import Scores
 
 Fingerprint = frozenset[tuple[str, tuple[float, ...]]]
@@ -58,10 +58,11 @@ def _only(images: Sequence[str], rows: Sequence[int], path: Path) -> str | EmoNe
     if len(images) > 1:
         return EmoNetFaceError(f"the images {_some(images)} in {path} all have these ratings")
     if len(rows) > 1:
-        return EmoNetFaceError(f"rows {_some(rows)} all have the ratings of image {images[0]!r}")
+        named = shown(images[0])
+        return EmoNetFaceError(f"rows {_some(rows)} all have the ratings of image {named}")
     return images[0]
 
 
 def _some(items: Sequence[object]) -> str:
     more = f" and {len(items) - 4} more" if len(items) > 4 else ""
-    return ", ".join(map(repr, items[:4])) + more
+    return ", ".join(map(shown, items[:4])) + more

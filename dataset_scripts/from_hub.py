@@ -27,7 +27,7 @@ from dataset_scripts.rejects import Reject
 from dataset_scripts.repository import BuildReport, build_configs, check_repo
 from dataset_scripts.schema import Row
 from dataset_scripts.shards import IMAGE_GROUP_ROWS
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.imaging import ImageFile
 from emonet_face.ratings import Scores
 
@@ -205,4 +205,4 @@ def _binary_row(
 def _take(image_id: str, row: PublishedRow, taken: dict[str, int]) -> None:
     first = taken.setdefault(image_id, row.number)
     if first != row.number:
-        raise EmoNetFaceError(f"image {image_id!r} already stands in row {first}")
+        raise EmoNetFaceError(f"image {shown(image_id)} already stands in row {first}")

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from dataset_scripts.findings import Findings
 from dataset_scripts.near_duplicates import Prints
-from dataset_scripts.perceptual_hash import SIDE, perceptual_hashes, reduce
 from dataset_scripts.row_batches import Batch
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import check_whole, decode
+from emonet_face.perceptual_hash import SIDE, perceptual_hashes, reduce
 
 
 def decoding_threads() -> Executor:
@@ -88,11 +88,11 @@ class ImageRules:
     def close(self) -> None:
         """Say how many rows have no picture, once all batches were looked at."""
         n = len(self.prints.ids)
-        if self._n_missing == n:
+        if n and self._n_missing == n:
             text = "no row has a picture: only labels were given"
             self._findings.add("info", "image_missing", self._config, "", text)
         elif self._n_missing:
-            text = f"{self._n_missing:,} of {n:,} rows have no picture"
+            text = f"no picture in {self._n_missing:,} of {n:,} rows"
             self._findings.warning("image_missing", self._config, "", text)
 
     def _error(self, rule: str, where: str, text: str) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dataset_scripts.prompt_records import text_value
+from dataset_scripts.prompt_records import name_value
 from dataset_scripts.rejects import Reject
 from dataset_scripts.scratch import decode, encode
 from dataset_scripts.strict_json import Line, iter_lines, parse_object
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.imaging import checked_stem
 from emonet_face.ratings import Scores, parse_scores, resolve_dimension
-from emonet_face.taxonomy import DIMENSIONS
+from emonet_face.taxonomy import DIMENSIONS, EMOTIONS
 
 Label = tuple[str, Scores]
 """(annotator, what it said of one image)."""
@@ -29,11 +29,14 @@ def parse_label(record: Mapping[str, Any]) -> Label:
     Ratings must lie in 0..7, dimensions on their own scales. A missing category stays None.
 
     Raises:
-        EmoNetFaceError: a missing or wrong part, an unknown or repeated key, a bad value.
+        EmoNetFaceError: a missing or wrong part, an unknown or repeated key, a bad value, or no
+            category with a value.
     """
-    annotator = text_value(record.get("annotator"), "annotator")
+    annotator = name_value(record.get("annotator"), "annotator")
     said = _mapping(record.get("scores"), "scores")
     label = parse_scores(said, gaps="null")
+    if len(label.gaps) == len(EMOTIONS):
+        raise EmoNetFaceError("'scores' has no value for any category")
     if record.get("dimensions") is None:
         return annotator, label
     more = _mapping(record["dimensions"], "dimensions")
@@ -48,7 +51,7 @@ def parse_label(record: Mapping[str, Any]) -> Label:
 
 def _mapping(value: object, key: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise EmoNetFaceError(f"{key!r} is {value!r}: must be an object of key and number")
+        raise EmoNetFaceError(f"{key!r} is {shown(value)}: must be an object of key and number")
     return value
 
 
@@ -65,14 +68,14 @@ def labels_in(record: Mapping[str, Any]) -> list[Label]:
     if own is not None:
         raise EmoNetFaceError(f"has {own!r} beside 'annotations': give one")
     if not isinstance(entries, list):
-        raise EmoNetFaceError(f"'annotations' is a {type(entries).__name__}, not a list")
+        raise EmoNetFaceError(f"'annotations' is {shown(entries)}: is not a list")
     labels = []
     for number, entry in enumerate(entries, start=1):
         try:
             unknown = next((k for k in _mapping(entry, "entry") if k not in _ENTRY_KEYS), None)
             if unknown is not None:
                 raise EmoNetFaceError(
-                    f"unknown key {unknown!r}; known are {', '.join(_ENTRY_KEYS)}"
+                    f"unknown key {shown(unknown)}; known are {', '.join(_ENTRY_KEYS)}"
                 )
             labels.append(parse_label(entry))
         except EmoNetFaceError as error:
@@ -129,7 +132,7 @@ class LabelFile:
                 yield line
                 continue
             try:
-                image_id = checked_stem(text_value(line.record.get("image"), "image"))
+                image_id = checked_stem(name_value(line.record.get("image"), "image"))
             except EmoNetFaceError as error:
                 yield self._reject(line, error)
                 continue
@@ -143,7 +146,7 @@ class LabelFile:
         for line in self._lines(self._table.execute(query, (encode(image_id),))):
             try:
                 if "scores" not in line.record and "error" in line.record:
-                    raise EmoNetFaceError(f"the annotator failed: {line.record['error']!r}")
+                    raise EmoNetFaceError(f"the annotator failed: {shown(line.record['error'])}")
                 yield parse_label(line.record)
             except EmoNetFaceError as error:
                 yield self._reject(line, error)
@@ -156,8 +159,8 @@ class LabelFile:
             if not has_image(decode(stem))
         )
         for line in self._lines(missing):
-            stem = checked_stem(line.record["image"])
-            yield self._reject(line, EmoNetFaceError(f"no image {stem!r} in {source}"))
+            stem = checked_stem(name_value(line.record["image"], "image"))
+            yield self._reject(line, EmoNetFaceError(f"no image {shown(stem)} in {source}"))
 
     def _lines(self, places: Iterable[Sequence[int]]) -> Iterator[Line]:
         with self.path.open("rb") as stream:

@@ -6,27 +6,18 @@ with the number of pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_scripts.perceptual_hash import Hashes
-
-COARSE_LIMIT, FINE_LIMIT = 6, 12
-"""Differing bits of 64 and of 256 up to which two pictures count as near duplicates.
-
-Measured on 2,000 schematic faces, which share one layout, and copies of 400 of them: copies saved
-as JPEG of quality 75, scaled by 0.5 or 2 or 10-20 % darker or brighter differ in at most 6 and 10
-bits; two different faces never in fewer than 18 of the 256. Crops and mirror images are not found.
-"""
+from emonet_face.perceptual_hash import Hashes, near
 
 LEAST_COSINE = 0.98
 """Embeddings below this cosine are never called near duplicates; see `cosine_limit`."""
 
 KEPT = 10
-_ROWS, _COLUMNS = 64, 16_384  # a block of distances stays in the processor's cache
 
 
 @dataclass
@@ -87,35 +78,17 @@ def exact_pairs(one: Prints, other: Prints) -> Pairs:
 def near_pairs(one: Prints, other: Prints) -> Pairs:
     """Pictures of two sets that look alike but have different bytes.
 
-    Both hashes must agree, up to `COARSE_LIMIT` and `FINE_LIMIT` bits. A picture without structure
-    is like nothing.
+    Those of `perceptual_hash.near`. A picture without structure is like nothing.
     """
     a, b = one.hashes(), other.hashes()
     a_digest, b_digest = one.digest_words(), other.digest_words()
     pairs = Pairs()
-    for rows, columns in _coarse_candidates(a[:, 0], b[:, 0]):
-        distance = np.bitwise_count(a[rows, 1:] ^ b[columns, 1:]).sum(axis=1)
-        near = (distance <= FINE_LIMIT) & a[rows, 1:].any(axis=1) & b[columns, 1:].any(axis=1)
-        near &= a_digest[rows] != b_digest[columns]
-        left, right = (one.ids[i] for i in rows[near]), (other.ids[j] for j in columns[near])
-        pairs.add(left, right, distance[near])
+    for rows, columns, distance in near(a, b):
+        other_bytes = a_digest[rows] != b_digest[columns]
+        rows, columns = rows[other_bytes], columns[other_bytes]
+        left, right = (one.ids[i] for i in rows), (other.ids[j] for j in columns)
+        pairs.add(left, right, distance[other_bytes])
     return pairs
-
-
-def _coarse_candidates(
-    a: NDArray[np.uint64], b: NDArray[np.uint64]
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Indices (rows of a, rows of b) of all pairs within `COARSE_LIMIT` bits, block by block."""
-    differing = np.empty((_ROWS, _COLUMNS), np.uint64)  # reused: a new block costs more than work
-    counts = np.empty((_ROWS, _COLUMNS), np.uint8)
-    for top in range(0, len(a), _ROWS):
-        for left in range(0, len(b), _COLUMNS):
-            one, other = a[top : top + _ROWS, None], b[None, left : left + _COLUMNS]
-            bits = np.bitwise_xor(one, other, out=differing[: one.size, : other.size])
-            count = np.bitwise_count(bits, out=counts[: one.size, : other.size])
-            if count.min() <= COARSE_LIMIT:
-                rows, columns = np.nonzero(count <= COARSE_LIMIT)
-                yield rows + top, columns + left
 
 
 Vectors = tuple[list[str], NDArray[np.float32]]

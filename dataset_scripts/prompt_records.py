@@ -12,9 +12,10 @@ from typing import Any
 
 from dataset_scripts.rejects import Reject
 from dataset_scripts.strict_json import Line, iter_lines
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.imaging import ImageFile, checked_stem
 from emonet_face.ratings import resolve
+from emonet_face.released import checked_name
 from emonet_face.taxonomy import INDEX
 
 TEXT_KEYS = ("generator", "prompt", "prompted_ethnicity", "prompted_gender")
@@ -24,8 +25,9 @@ PROMPT_KEYS = (*TEXT_KEYS, "prompted_emotion", "prompted_age")
 FACT_KEYS = ("image_id", "sha256", "width", "height")
 """Keys that say which image is meant; they must agree with it."""
 
-RUN_KEYS = ("seed", "intensities")
-"""Keys that `generate` writes for annotators; the dataset has no column for them."""
+RUN_KEYS = ("seed", "intensities", "generation", "quality")
+"""Keys that `generate` writes for annotators and for making an image again; the dataset has no
+column for them."""
 
 LABEL_KEYS = ("annotator", "scores", "dimensions", "annotations")
 """Keys that hold machine labels; only config `big` reads them."""
@@ -38,7 +40,7 @@ def check_keys(record: Mapping[str, Any]) -> None:
     allowed = (*PROMPT_KEYS, *FACT_KEYS, *RUN_KEYS, *LABEL_KEYS)
     for key in record:
         if key not in allowed:
-            raise EmoNetFaceError(f"unknown key {key!r}; known are {', '.join(allowed)}")
+            raise EmoNetFaceError(f"unknown key {shown(key)}; known are {', '.join(allowed)}")
 
 
 def check_facts(record: Mapping[str, Any], image_id: str, image: ImageFile | None) -> None:
@@ -55,7 +57,7 @@ def check_facts(record: Mapping[str, Any], image_id: str, image: ImageFile | Non
     for key, value in actual.items():
         said = record.get(key)
         if said is not None and said != value:
-            raise EmoNetFaceError(f"the record says {key} {said!r}, the image has {value!r}")
+            raise EmoNetFaceError(f"the record says {key} {shown(said)}, the image has {value!r}")
 
 
 def prompt_columns(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def prompt_columns(record: Mapping[str, Any]) -> dict[str, Any]:
     if age is not None:
         if isinstance(age, bool) or not isinstance(age, int) or not 0 <= age <= MAX_AGE:
             raise EmoNetFaceError(
-                f"'prompted_age' is {age!r}: must be a whole number of years, 0..{MAX_AGE}"
+                f"'prompted_age' is {shown(age)}: must be a whole number of years, 0..{MAX_AGE}"
             )
         columns["prompted_age"] = age
     return columns
@@ -90,12 +92,17 @@ def prompt_columns(record: Mapping[str, Any]) -> dict[str, Any]:
 def text_value(value: object, key: str) -> str:
     """A text that can be stored, or EmoNetFaceError naming the key."""
     if not isinstance(value, str) or not value.strip():
-        raise EmoNetFaceError(f"{key!r} is {value!r}: must be a text that is not empty")
+        raise EmoNetFaceError(f"{key!r} is {shown(value)}: must be a text that is not empty")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise EmoNetFaceError(f"{key!r} is {value!r}: is not valid Unicode") from None
+        raise EmoNetFaceError(f"{key!r} is {shown(value)}: is not valid Unicode") from None
     return value
+
+
+def name_value(value: object, key: str) -> str:
+    """The name of an image or an annotator, spelt as in a published table, or EmoNetFaceError."""
+    return checked_name(text_value(value, key), key)
 
 
 def read_prompts(path: Path) -> tuple[dict[str, Line], list[Reject]]:
@@ -105,7 +112,7 @@ def read_prompts(path: Path) -> tuple[dict[str, Line], list[Reject]]:
     reject that names the first.
 
     Raises:
-        EmoNetFaceError: the file cannot be read or is empty.
+        EmoNetFaceError: the file cannot be read or is empty, or no line of it can be used.
     """
     lines: dict[str, Line] = {}
     rejects: list[Reject] = []
@@ -114,10 +121,13 @@ def read_prompts(path: Path) -> tuple[dict[str, Line], list[Reject]]:
             rejects.append(line)
             continue
         try:
-            image_id = checked_stem(text_value(line.record.get("image_id"), "image_id"))
+            image_id = checked_stem(name_value(line.record.get("image_id"), "image_id"))
             first = lines.setdefault(image_id, line)
             if first is not line:
-                raise EmoNetFaceError(f"image {image_id!r} already has line {first.number}")
+                raise EmoNetFaceError(f"image {shown(image_id)} already has line {first.number}")
         except EmoNetFaceError as error:
             rejects.append(Reject(str(path), line.number, str(error), line.record))
+    if not lines:
+        first = rejects[0]
+        raise EmoNetFaceError(f"{path}: no line can be used; line {first.row}: {first.reason}")
     return lines, rejects

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dataset_scripts.prompt_records import text_value
-from emonet_face.errors import EmoNetFaceError
-from emonet_face.literals import LITERAL_ERRORS, parse_literal
+from dataset_scripts.prompt_records import name_value
+from emonet_face.errors import EmoNetFaceError, shown
+from emonet_face.literals import LITERAL_ERRORS, has_key_twice, parse_literal
 from emonet_face.ratings import Scores, is_alias, parse_scores, resolve
 from emonet_face.released import Vote
 
@@ -30,16 +30,17 @@ def hq_ratings(label: object) -> list[tuple[str, Scores]]:
         (annotator, what it gave), at least one, in the order of the list.
 
     Raises:
-        EmoNetFaceError: it is something else, an unknown category, a bad rating, a rater twice.
+        EmoNetFaceError: it is something else, an unknown category, a bad rating, a category or a
+            rater twice.
     """
     ratings: dict[str, Scores] = {}
     for annotator, said in _said_by_raters(_list_in(label, "label"), "label"):
         if annotator in ratings:
-            raise EmoNetFaceError(f"{annotator!r} stands twice in 'label'; one rating each")
+            raise EmoNetFaceError(f"{shown(annotator)} stands twice in 'label'; one rating each")
         try:
             ratings[annotator] = parse_scores(said, gaps="null")
         except EmoNetFaceError as error:
-            raise EmoNetFaceError(f"{annotator!r} in 'label': {error}") from None
+            raise EmoNetFaceError(f"{shown(annotator)} in 'label': {error}") from None
     if not ratings:
         raise EmoNetFaceError("'label' holds no rating")
     return list(ratings.items())
@@ -64,14 +65,16 @@ def binary_votes(annotations: object, image_id: str) -> list[Vote]:
             or two votes of one rater on one category.
     """
     votes: dict[tuple[str, str], Vote] = {}
-    for annotator, spelling, present in _answers(_list_in(annotations, "annotations")):
+    for rater, spelling, present in _answers(_list_in(annotations, "annotations")):
+        annotator = name_value(rater, "annotator")
         if not isinstance(present, bool):
-            raise EmoNetFaceError(f"{annotator!r} answers {present!r}: must be True or False")
+            said = f"{shown(annotator)} answers {shown(present)}"
+            raise EmoNetFaceError(f"{said}: must be True or False")
         emotion = resolve(spelling)
         alias = spelling if is_alias(spelling) else None
-        vote = Vote(image_id, text_value(annotator, "annotator"), emotion, present, alias)
+        vote = Vote(image_id, annotator, emotion, present, alias)
         if votes.setdefault((annotator, emotion), vote) is not vote:
-            raise EmoNetFaceError(f"{annotator!r} votes twice on {emotion!r}; one vote each")
+            raise EmoNetFaceError(f"{shown(annotator)} votes twice on {emotion!r}; one vote each")
     if not votes:
         raise EmoNetFaceError("'annotations' holds no vote")
     return list(votes.values())
@@ -85,7 +88,9 @@ def _list_in(value: object, column: str) -> list[Any]:
         except LITERAL_ERRORS:
             found = None
     if not isinstance(found, list):
-        raise EmoNetFaceError(f"{column!r} is not the literal of a list: {str(value)[:60]!r}")
+        raise EmoNetFaceError(f"{column!r} is not the literal of a list: {shown(value)}")
+    if isinstance(value, str) and has_key_twice(value, found):
+        raise EmoNetFaceError(f"{column!r} holds a key twice")
     return found
 
 
@@ -93,14 +98,13 @@ def _said_by_raters(entries: list[Any], column: str) -> Iterator[tuple[str, dict
     for entry in entries:
         for annotator, said in entry.items() if isinstance(entry, dict) else [(entry, None)]:
             if not isinstance(said, dict):
-                shown = str(entry)[:60]
                 raise EmoNetFaceError(
-                    f"{column!r} holds {shown!r}; an entry is {{rater: {{category: value}}}}"
+                    f"{column!r} holds {shown(entry)}; an entry is {{rater: {{category: value}}}}"
                 )
-            yield text_value(annotator, "annotator"), said
+            yield name_value(annotator, "annotator"), said
 
 
-def _answers(entries: list[Any]) -> Iterator[tuple[str, Any, Any]]:
+def _answers(entries: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
     for entry in entries:
         if isinstance(entry, dict) and entry.keys() == _VOTE_KEYS:
             yield entry["annotator"], entry["emotion"], entry["value"]

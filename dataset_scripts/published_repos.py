@@ -37,6 +37,9 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Config -> column -> types it may have."""
 
+_MAX_COLUMNS, _MAX_KIND = 12, 60
+"""How many columns an error lists, and how much of the type of each."""
+
 _NEEDED = {"hq": ("path", "label"), "binary": ("image", "annotations")}
 
 
@@ -96,7 +99,12 @@ class PublishedRepo:
     def _load(self, **options: Any) -> Any:
         from datasets import load_dataset
 
-        place = str(Path(self.name).resolve()) if Path(self.name).is_dir() else self.name
+        folder = Path(self.name)
+        if not folder.is_dir() and (folder.exists() or _is_path(self.name)):
+            raise EmoNetFaceError(
+                f"{self.name}: no such folder; give one of Parquet files, or a Hub id"
+            )
+        place = str(folder.resolve()) if folder.is_dir() else self.name
         with_reason = partial(_first_line, self.name, "cannot be loaded as a dataset")
         try:
             return load_dataset(place, streaming=True, **options)
@@ -147,6 +155,11 @@ def own_id(file: ImageFile, name: str | None) -> str:
     return checked_stem(name) if name else file.sha256[:16]
 
 
+def _is_path(name: str) -> bool:
+    """Whether a name cannot be a Hub id: that is a name, or an owner and a name."""
+    return name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
+
+
 def _kind(feature: Any) -> str:
     from datasets import Image, List, Value
 
@@ -162,7 +175,13 @@ def _kind(feature: Any) -> str:
 
 
 def _described(columns: Mapping[str, str]) -> str:
-    return ", ".join(f"{column}: {kind}" for column, kind in columns.items()) or "(none)"
+    shown = [f"{column}: {_short(kind)}" for column, kind in columns.items()]
+    more = [f"and {len(shown) - _MAX_COLUMNS} more"] if len(shown) > _MAX_COLUMNS else []
+    return ", ".join([*shown[:_MAX_COLUMNS], *more]) or "(none)"
+
+
+def _short(kind: str) -> str:
+    return kind if len(kind) <= _MAX_KIND else f"{kind[: _MAX_KIND - 1]}…"
 
 
 def _first_line(name: str, what: str, error: Exception) -> str:

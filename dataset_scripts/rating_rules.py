@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dataset_scripts.findings import Findings
+from dataset_scripts.findings import Findings, counted
 from dataset_scripts.row_batches import Batch
+from emonet_face.errors import shown
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS, N_EMOTIONS, RATING_MAX, RATING_MIN
 
 HQ_RATERS = 4
@@ -36,6 +37,8 @@ class RatingRules:
         row_of = np.repeat(np.arange(len(sizes)), sizes)
         scores, gaps = score_matrix(entries.field("scores"))
         self._raters.update(sizes.tolist())
+        for row in np.flatnonzero(sizes == 0):
+            self._error("no_rating", batch.where(row), "has no rating")
         self._look_at_names(batch, names, row_of)
         self._look_at_scores(batch, scores, gaps, names, row_of)
         self._look_at_medians(batch, scores, sizes)
@@ -44,9 +47,9 @@ class RatingRules:
 
     def close(self) -> None:
         """Say which images have another number of raters than the published set, for `hq`."""
-        odd = {n: images for n, images in sorted(self._raters.items()) if n != HQ_RATERS}
+        odd = {n: images for n, images in sorted(self._raters.items()) if n not in (0, HQ_RATERS)}
         if self._config == "hq" and odd:
-            spread = ", ".join(f"{images:,} have {n}" for n, images in odd.items())
+            spread = ", ".join(f"{counted(images, 'has', 'have')} {n}" for n, images in odd.items())
             text = (
                 f"{sum(odd.values()):,} of {self._raters.total():,} images have other than"
                 f" {HQ_RATERS} raters: {spread}"
@@ -59,7 +62,7 @@ class RatingRules:
             if not name:
                 self._error("annotator", batch.where(row), "a rating has no annotator")
             elif (row, name) in seen:
-                self._error("rated_twice", batch.where(row), f"{name!r} rated the image twice")
+                self._error("rated_twice", batch.where(row), f"{shown(name)} rated the image twice")
             else:
                 seen.add((row, name))
 
@@ -68,15 +71,20 @@ class RatingRules:
     ) -> None:
         for entry, emotion in np.argwhere(~gaps & ~in_range(scores, RATING_MIN, RATING_MAX)):
             text = (
-                f"{names[entry]!r} gave {EMOTIONS[emotion]!r} {scores[entry, emotion]:g}: a rating"
-                f" must lie in {RATING_MIN}..{RATING_MAX}"
+                f"{shown(names[entry])} gave {EMOTIONS[emotion]!r} {scores[entry, emotion]:g}:"
+                f" a rating must lie in {RATING_MIN}..{RATING_MAX}"
             )
             self._error("rating_range", batch.where(row_of[entry]), text)
-        if self._config != "hq":
-            return
-        for entry in np.flatnonzero(gaps.any(axis=1)):
-            text = f"{names[entry]!r} has no value for {gaps[entry].sum()} categories: 0 is meant"
-            self._error("rating_gap", batch.where(row_of[entry]), text)
+        n_gaps = gaps.sum(axis=1)
+        people = self._config == "hq"  # an annotator of `big` may leave out some, but not all
+        for entry in np.flatnonzero(n_gaps if people else n_gaps == N_EMOTIONS):
+            n = counted(int(n_gaps[entry]), "category", "categories")
+            text = f"{shown(names[entry])} has no value for {n}"
+            where = batch.where(row_of[entry])
+            if people:
+                self._error("rating_gap", where, f"{text}: 0 is meant")
+            else:
+                self._findings.warning("rating_gap", self._config, where, text)
 
     def _look_at_medians(self, batch: Batch, scores: NDArray, sizes: NDArray) -> None:
         stored, _ = score_matrix(batch.rows["median_scores"])
@@ -116,7 +124,7 @@ class BaselineRules:
         names = batch.rows["annotator"].to_pylist()
         scores, gaps = score_matrix(batch.rows["scores"])
         for row, emotion in np.argwhere(~gaps & ~np.isfinite(scores)):
-            text = f"{names[row]!r} gave {EMOTIONS[emotion]!r} {scores[row, emotion]}: must be"
+            text = f"{shown(names[row])} gave {EMOTIONS[emotion]!r} {scores[row, emotion]}: must be"
             text += " finite, or null for a category without a score"
             self._findings.error("score_range", self._config, batch.where(row), text)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_scripts.rejects import Reject
+from emonet_face.errors import shown
 from emonet_face.ratings import Scores
 from emonet_face.released import BadRow, Rating, iter_ratings
 from emonet_face.taxonomy import EMOTIONS
@@ -77,8 +78,8 @@ def _repeat(rating: Rating, first: Rating, row: int) -> str:
     same = (rating.human, rating.scores.scores) == (first.human, first.scores.scores)
     scores = "the same scores" if same else "other scores"
     return (
-        f"{rating.annotator!r} already rated image {rating.image_id!r} in row {row}, with {scores};"
-        " the first row is kept"
+        f"{shown(rating.annotator)} already rated image {shown(rating.image_id)} in row {row},"
+        f" with {scores}; the first row is kept"
     )
 
 

@@ -1,7 +1,9 @@
 """Rejected rows: each with its reason, counted, and kept in a file beside the repo.
 
->>> kind_of("unknown category 'Joy'; nearest: 'Fear'")
+>>> kind_of("unknown category 'Furry'; nearest: 'Fury'")
 'unknown category …; nearest: …'
+>>> kind_of("'Anger' is -1: a rating must lie in 0..7")
+'… is …: a rating must lie in 0..7'
 """
 
 from __future__ import annotations
@@ -24,7 +26,16 @@ from emonet_face.released import BadRow
 
 KEYS = ("file", "row", "reason", "record")
 _ERRORS = "backslashreplace"
-_PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|\S*/\S*|\d+(\.\d+)?""")
+MAX_KINDS = 100
+"""Kinds of reasons that are counted each for itself; more are counted together."""
+
+OTHER_REASONS = "other reasons"
+
+_KIND_LENGTH = 200
+_PIECES = re.compile(r"""'[^']*'|"[^"]*"|(?P<word>[^\s'"]+)""")
+_NUMBERS = re.compile(
+    r"(?<![\w-])(?:(?P<range>-?\d+\.\.-?\d+)|[-+]?\d+(,\d{3})*(\.\d+)?(e[-+]?\d+)?)"
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,19 @@ class Reject:
 
 
 def kind_of(reason: str) -> str:
-    """A reason without its particulars (quoted pieces, paths, numbers), for counting."""
-    return _PARTICULARS.sub("…", reason)
+    """A reason without its particulars (quoted pieces, paths, numbers), for counting.
+
+    What is allowed stays: a range as "0..7".
+    """
+    kind = _PIECES.sub(_general, reason)
+    return kind if len(kind) <= _KIND_LENGTH else f"{kind[: _KIND_LENGTH - 1]}…"
+
+
+def _general(piece: re.Match[str]) -> str:
+    word = piece["word"]
+    if word is None or "/" in word or word.endswith(".json:"):  # the record beside an image
+        return "…"
+    return _NUMBERS.sub(lambda number: number["range"] or "…", word)
 
 
 class Rejects:
@@ -65,7 +87,7 @@ class Rejects:
 
     Attributes:
         n: rejects so far.
-        reasons: kind of reason -> number.
+        reasons: kind of reason -> number; from the 101st kind on OTHER_REASONS.
         first: the first reject.
     """
 
@@ -130,7 +152,9 @@ class Rejects:
             raise EmoNetFaceError(f"{reject.error} (strict: nothing was written)")
         self.n += 1
         self.first = self.first or reject
-        self.reasons[kind_of(reject.reason)] += 1
+        kind = kind_of(reject.reason)
+        room = len(self.reasons) < MAX_KINDS
+        self.reasons[kind if room or kind in self.reasons else OTHER_REASONS] += 1
         if self._stream is not None:
             line = {key: getattr(reject, key) for key in KEYS}
             text = json.dumps(line, ensure_ascii=False) + "\n"

@@ -97,11 +97,11 @@ class BuildReport:
 
     def lines(self) -> list[str]:
         """The report as lines of text."""
-        lines = [f"{self.repo}: {config} has {n:,} rows" for config, n in self.rows.items()]
-        lines += [f"  {n:,} {what}" for what, n in sorted(self.counts.items()) if n]
+        lines = [f"{self.repo}: rows of {config}: {n:,}" for config, n in self.rows.items()]
+        lines += [f"  {what}: {n:,}" for what, n in sorted(self.counts.items()) if n]
         if self.n_rejected:
             lines.append(f"{self.n_rejected:,} rejected, all in {self.rejects}:")
-            lines += [f"  {n:,} {reason}" for reason, n in self.reasons.items()]
+            lines += [f"  {reason}: {n:,}" for reason, n in self.reasons.items()]
         return lines
 
 
@@ -164,7 +164,7 @@ def build_configs(
         }
         written = write_configs(out, accepted, group_rows=group_rows)
     for config in sorted(before - set(written)):
-        counts[f"configs removed: the source has nothing for {config}"] += 1
+        counts[f"configs removed because the source has nothing for {config}"] += 1
     return BuildReport.of(out, written, rejects, path, counts)
 
 

@@ -98,7 +98,7 @@ def read_origin(shards: Mapping[str, Sequence[Path]]) -> Origin:
         sizes: set[int] = set()
         rows[config] = 0
         for path in shards[config]:
-            with suppress(pa.ArrowException, OSError, KeyError):
+            with suppress(pa.ArrowException, OSError, KeyError, UnicodeDecodeError):
                 rows[config] += _read_shard(config, path, generators, names, sizes)
         annotators[config] = tuple(sorted(names))
         per_item[config] = (min(sizes, default=0), max(sizes, default=0))
@@ -120,8 +120,8 @@ def _read_shard(
     table = pq.ParquetFile(path).read(columns=["generator", f"{labels}.list.element.annotator"])
     generators.update(pc.unique(table["generator"].drop_null()).to_pylist())
     entries = pc.list_flatten(table[labels])
-    names.update(pc.unique(pc.struct_field(entries, "annotator")).to_pylist())
-    sizes.update(pc.unique(pc.list_value_length(table[labels])).to_pylist())
+    names.update(pc.unique(pc.struct_field(entries, "annotator")).drop_null().to_pylist())
+    sizes.update(pc.unique(pc.fill_null(pc.list_value_length(table[labels]), 0)).to_pylist())
     return table.num_rows
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from dataset_scripts.findings import Findings
 from dataset_scripts.schema import features
 from dataset_scripts.shards import IMAGE_GROUP_ROWS, LABEL_GROUP_ROWS
+from emonet_face.errors import shown
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Batch:
 
     def where(self, index: int) -> str:
         """Which row that is, for people."""
-        return f"{self.shard}, row {self.first + index} (image {self.ids[index]!r})"
+        return f"{self.shard}, row {self.first + index} (image {shown(self.ids[index])})"
 
 
 def iter_batches(repo: Path, config: str, path: Path, findings: Findings) -> Iterator[Batch]:
     """The rows of a shard, row group by row group; memory holds one of them.
 
-    Damage in the middle is a finding; the rows before it come all the same.
+    Damage in the middle is a finding; the rows before it come all the same. A row with text that is
+    not UTF-8 is a finding, and is left out.
     """
     size = IMAGE_GROUP_ROWS if "image" in features(config) else LABEL_GROUP_ROWS
     shard, first = path.relative_to(repo).as_posix(), 1
@@ -49,8 +51,36 @@ def iter_batches(repo: Path, config: str, path: Path, findings: Findings) -> Ite
             for group in range(file.num_row_groups):
                 # One group a call: the reader keeps all groups of a call until its end.
                 for rows in file.iter_batches(size, row_groups=[group]):
-                    yield Batch(config, shard, first, rows, rows["image_id"].to_pylist())
-                    first += len(rows)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                    for piece in _pieces(rows):
+                        wrong = _invalid_column(piece)
+                        if wrong is None:
+                            yield Batch(config, shard, first, piece, piece["image_id"].to_pylist())
+                        else:
+                            where = f"{shard}, row {first}"
+                            findings.error("invalid_text", config, where, wrong)
+                        first += len(piece)
+    except (OSError, pa.ArrowException) as error:
         text = f"cannot be read from row {first} on ({error})"
         findings.error("unreadable_shard", config, shard, text)
+
+
+def _pieces(rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """The rows together where all are valid, else one by one."""
+    if _invalid_column(rows) is None:
+        return [rows]
+    # Copied, because a slice is checked with all that lies in the lists it is cut from.
+    return [rows.take([index]) for index in range(len(rows))]
+
+
+def _invalid_column(rows: pa.RecordBatch) -> str | None:
+    """What is wrong with the values of a column, such as text that is not UTF-8; None if nothing.
+
+    The reader of Parquet does not look; a Python text could not be made of them.
+    """
+    for name, column in zip(rows.schema.names, rows.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            reason = str(error).splitlines()[0]
+            return f"column {name!r} cannot be read ({reason}): the row was not looked at"
+    return None

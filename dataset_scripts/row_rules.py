@@ -8,11 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from dataset_scripts.balance import FACTORS, Cell
-from dataset_scripts.findings import Findings, examples
+from dataset_scripts.findings import Findings, counted, examples
 from dataset_scripts.prompt_records import MAX_AGE
 from dataset_scripts.rating_rules import in_range
 from dataset_scripts.row_batches import Batch
 from dataset_scripts.schema import features
+from emonet_face.errors import shown
 from emonet_face.taxonomy import N_EMOTIONS
 
 
@@ -49,7 +50,7 @@ class IdRules:
             if not image_id:
                 self._error("image_id", batch.where(index), "has no image_id")
             elif key in self._keys:
-                self._error("unique_id", batch.where(index), f"{key!r} stands more than once")
+                self._error("unique_id", batch.where(index), f"{shown(key)} stands more than once")
             else:
                 self._keys.add(key)
                 self.ids.add(image_id)
@@ -94,5 +95,6 @@ def check_join(hq: set[str], baselines: set[str], findings: Findings) -> None:
     """Scores of `hq_baselines` on images that `hq` does not hold cannot be used."""
     lost = sorted(baselines - hq)
     if lost:
-        text = f"{len(lost):,} images with scores of models are not in hq: {examples(lost)}"
+        n = counted(len(lost), "image", "images")
+        text = f"{n} with scores of models, but not in hq: {examples(lost)}"
         findings.warning("join", "hq_baselines", "", text)

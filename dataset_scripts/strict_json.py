@@ -9,6 +9,7 @@ Python's parser keeps the last of two equal keys and accepts NaN; here both are 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from dataset_scripts.rejects import Reject
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 
 MAX_RECORD_BYTES = 16_000_000
 """A larger record, or a longer line, is refused unread."""
@@ -50,9 +51,9 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise EmoNetFaceError(f"has the key {twice!r} twice")
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
+        raise EmoNetFaceError(f"has the key {shown(twice)} twice")
     return record
 
 

@@ -11,8 +11,9 @@ from collections import Counter
 from typing import Any
 
 from dataset_scripts.binary import CASCADE_OUTCOMES
-from dataset_scripts.findings import Findings, examples
+from dataset_scripts.findings import Findings, counted, examples
 from dataset_scripts.row_batches import Batch
+from emonet_face.errors import shown
 from emonet_face.taxonomy import EMOTIONS, N_EMOTIONS, OPPOSITE
 
 
@@ -45,17 +46,18 @@ class VoteRules:
     def close(self) -> None:
         """Say where the votes are not those of the cascade."""
         for (yes, n), images in sorted(self._outcomes.items()):
-            text = (
-                f"{images:,} images have {yes} of {n} Yes on the target, which the cascade cannot"
-            )
-            self._warn("cascade_outcome", f"{yes}/{n}", f"{text} give")
+            text = counted(images, "image has", "images have")
+            text += f" {yes} of {n} Yes on the target, which the cascade cannot give"
+            self._warn("cascade_outcome", f"{yes}/{n}", text)
         for n, images in sorted(self._contrast_votes.items()):
-            text = f"{images:,} of {self._n:,} images have {n} votes on the contrast emotion, not 1"
+            text = f"{counted(images, 'image has', 'images have')} {n} votes on the contrast"
+            text += f" emotion, not 1; there are {counted(self._n, 'image', 'images')}"
             self._warn("cascade_contrast", f"contrast {n}", text)
         if self._pairs:
             named = examples(f"{a} - {b}" for a, b in self._pairs)
-            text = f"{self._pairs.total():,} images have a contrast that is not the opposite of"
-            self._warn("cascade_opposite", "opposite", f"{text} their target: {named}")
+            text = counted(self._pairs.total(), "image has", "images have")
+            text += f" a contrast that is not the opposite of the target: {named}"
+            self._warn("cascade_opposite", "opposite", text)
 
     def _count(
         self, target: int | None, contrast: int | None, votes: list[dict[str, Any]], where: str
@@ -93,7 +95,7 @@ def _impossible(target: int | None, contrast: int | None, votes: list[dict[str, 
         if present is None or not name:
             return "a vote lacks its annotator or its answer"
         if (name, emotion) in asked:
-            return f"{name!r} voted twice on {EMOTIONS[emotion]!r}"
+            return f"{shown(name)} voted twice on {EMOTIONS[emotion]!r}"
         asked.add((name, emotion))
     emotions = {emotion for _, emotion in asked} | ({target, contrast} - {None})
     if len(emotions) > 2:

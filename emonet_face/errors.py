@@ -39,7 +39,7 @@ def shown(value: object) -> str:
     It takes no longer for a long value than for a short one, and never fails on plain data.
 
     >>> shown("Angr"), shown(10**5000), len(shown("x" * 10**6))
-    ("'Angr'", '<a number of 16610 bits>', 80)
+    ("'Angr'", '<a number of 16610 bits>', 78)
     """
     text = _SHORT.repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}…{text[-19:]}"

@@ -32,7 +32,7 @@ ANGER, AWE = INDEX["Anger"], INDEX["Awe"]
 
 
 def label(annotator="vlm", **scores):
-    return {"annotator": annotator, "scores": scores}
+    return {"annotator": annotator, "scores": scores or {"Anger": 1}}
 
 
 def source_of(folder, **records):
@@ -223,9 +223,15 @@ def test_the_repo_must_not_lie_in_its_source(tmp_path):
         ({"scores": {"Anger": 1}}, "'annotator' is None"),
         ({"annotator": "vlm"}, "'scores' is None"),
         ({"annotator": "vlm", "scores": [1]}, "must be an object"),
+        ({"annotator": "vlm", "scores": {}}, "'scores' has no value for any category"),
+        (label(Anger=None), "'scores' has no value for any category"),
+        ({"annotations": [label("m"), label(" m ")]}, "'m' labelled the image twice"),
+        (label("m\0"), "'annotator' is 'm\\x00': holds a control character"),
+        (label("x" * 2_000), "'annotator' has 2,000 characters; at most 1,000"),
+        (label(**{"Joy" * 10_000: 1}), "unknown category 'JoyJoy"),
         ({**label(), "dimensions": {"valence": 4}}, "-3..3"),
         ({**label(), "dimensions": {"valense": 1}}, "unknown dimension 'valense'"),
-        ({**label(**{"valence": 1}), "dimensions": {"valence": 1}}, "give one"),
+        ({**label(Anger=1, valence=1), "dimensions": {"valence": 1}}, "give one"),
         ({**label(), "lables": 1}, "unknown key 'lables'"),
         ({**label(), "annotations": []}, "beside 'annotations'"),
         ({"annotations": []}, "has no labels"),

@@ -13,8 +13,11 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 import zlib
 from functools import partial
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ from PIL import Image
 from raw_sources import draw, files_of, lines, ratings_csv, read_lines, sidecar, votes_csv
 
 from dataset_scripts import big, binary, build_big, build_binary, build_hq
-from dataset_scripts.rejects import Reject
+from dataset_scripts.rejects import OTHER_REASONS, Reject, Rejects, kind_of
 from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import MAX_PIXELS
@@ -105,7 +108,7 @@ def test_a_bad_image_rejects_its_row_and_no_other(tmp_path, capsys, fault):
         (reject,) = read_lines(tmp_path / f"repo.rejects-{command[0]}.jsonl")
         assert (reject["file"].rpartition("/")[2], reject["row"]) == (file, row)
         assert any(part in reject["reason"] for part in reason.split("|"))
-        assert f"{command[0]} has 2 rows" in capsys.readouterr().out
+        assert f"rows of {command[0]}: 2" in capsys.readouterr().out
         if fault != "text":
             continue
         before = files_of(repo)
@@ -179,6 +182,18 @@ def test_two_images_of_one_stem_are_refused_and_the_old_config_stays(tmp_path, o
         assert files_of(repo.parent) == before
 
 
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path, capsys):
+    file = ratings_csv(tmp_path / "hq.csv", *RATINGS)
+    out = file / "deep" / "repo"
+    draw(tmp_path / "faces" / "a.png")
+    faces = str(tmp_path / "faces")
+    for command in (["hq", "--ratings", str(file)], ["big", "--source", faces]):
+        assert main(["build", *command, "--out", str(out)]) == 2
+        assert capsys.readouterr().err == (
+            f"emonet-face: {file}: is a file; {out} cannot be below it\n"
+        )
+
+
 def test_names_with_dots_lead_nowhere(tmp_path):
     """In a CSV column, a sidecar, a labels line, a prompts line and an archive."""
     draw(tmp_path / "faces" / "a.png")
@@ -192,7 +207,8 @@ def test_names_with_dots_lead_nowhere(tmp_path):
         "'../faces/a.png' leads out of its folder; give the name of an image"
     ]  # fmt: skip
     votes = votes_csv(tmp_path / "v.csv", *VOTES, ("../00000", "human-9", "True", "Anger"))
-    prompts = lines(tmp_path / "p.jsonl", {"image_id": "../00000", "prompt": "a face"})
+    bad, good = {"image_id": "../00000", "prompt": "a face"}, {"image_id": "00007"}
+    prompts = lines(tmp_path / "p.jsonl", bad, good)
     found = list(binary.rows(votes, prompts=prompts))
     assert [row["prompt"] for row in found if isinstance(row, dict)] == [None, None]
     rejects = [(row.file, row.row) for row in found if isinstance(row, Reject)]
@@ -203,6 +219,47 @@ def test_names_with_dots_lead_nowhere(tmp_path):
     assert [r.reason for r in big.rows(tmp_path / "x.tar")] == [
         "the name leads out of the archive"
     ] * 2
+
+
+# --- reasons --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("'Anger' is -1: a rating must lie in 0..7", "… is …: a rating must lie in 0..7"),
+        ("'valence' is -3.5: Valence must lie in -3..3", "… is …: Valence must lie in -3..3"),
+        ("'a' is 1e+40: a rating must be finite", "… is …: a rating must be finite"),
+        ("in/a b/c.png: is not UTF-8 text", "… … is not UTF-8 text"),
+        ("0815.json: has the key 'a' twice", "… has the key … twice"),
+        ("10 x 20 pixels; at most 64,000,000", "… x … pixels; at most …"),
+    ],
+)
+def test_kinds_of_reasons_keep_what_is_allowed(reason, kind):
+    assert kind_of(reason) == kind
+
+
+@pytest.mark.parametrize("piece", ["a", "/", "'\"", "1", "x1", "1,", "1..", "-", " 1", "'", "1e"])
+def test_the_kind_of_a_long_reason_is_short_and_takes_no_time(piece):
+    """A hundred thousand pieces: what is quadratic in them takes minutes."""
+    start = time.perf_counter()
+    for reason in (piece * 100_000, f"x{piece * 100_000}", f"'a{piece * 100_000}"):
+        assert len(kind_of(reason)) <= 200
+    assert time.perf_counter() - start < 5
+
+
+def test_kinds_without_number_are_counted_together():
+    """What is counted is bounded; what is written down is not."""
+    stream = io.StringIO()
+    rejects = Rejects(stream)
+    kinds = ["".join(pair) for pair in product("abcdefghijklmno", repeat=2)]
+    found = [Reject("f", i, kind, {}) for i, kind in enumerate([*kinds, "aa"], start=1)]
+    assert not list(rejects.accepted(found, source=Path("f"), needed=False))
+    assert rejects.reasons.total() == rejects.n == 226
+    assert rejects.reasons[OTHER_REASONS] == 125
+    assert rejects.reasons["aa"] == 2
+    assert len(rejects.reasons) == 101
+    assert stream.getvalue().count("\n") == 226
 
 
 # --- a full disk ----------------------------------------------------------------------------------

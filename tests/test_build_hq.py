@@ -12,6 +12,7 @@ from raw_sources import draw, files_of, ratings_csv, read_lines, sidecar
 from dataset_scripts.generators import generator_of
 from dataset_scripts.hq import build_hq, rows
 from dataset_scripts.rejects import Reject
+from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import INDEX
 
@@ -124,6 +125,39 @@ def test_a_rebuild_without_models_takes_the_old_baselines_away(tmp_path):
     assert sorted(files_of(tmp_path / "repo")) == built
     with pytest.raises(EmoNetFaceError, match="holds no row for this config"):
         build_hq(ratings_csv(source, ("a.png", "m", False, {})), tmp_path / "repo")
+
+
+def test_one_row_no_number_can_be_printed_of_is_rejected_alone(tmp_path, capsys):
+    source = ratings_csv(
+        tmp_path / "hq.csv",
+        ("a.png", "human-1", True, {"Anger": 1}),
+        ("b.png", "human-1", True, {"Anger": 6}),
+    )
+    source.write_text(source.read_text().replace(": 6}", f": 0x{'F' * 6_000}}}"))
+    assert main(["build", "hq", "--ratings", str(source), "--out", str(tmp_path / "repo")]) == 0
+    assert "… is <a number of … bits>: a rating must be finite: 1" in capsys.readouterr().out
+
+
+def test_images_of_one_stem_and_two_names_are_not_merged(tmp_path):
+    source = ratings_csv(
+        tmp_path / "hq.csv",
+        ("a/x.png", "human-1", True, {"Anger": 1}),
+        ("x", "human-2", True, {"Anger": 3}),
+        ("b/x.jpg", "human-3", True, {"Anger": 7}),
+    )
+    row, reject = sorted(rows(source), key=lambda found: isinstance(found, Reject))
+    assert [entry["annotator"] for entry in row["ratings"]] == ["human-1", "human-2"]
+    assert reject.row == 3
+    assert "'b/x.jpg' has the stem of 'a/x.png' in row 1" in reject.reason
+
+
+def test_a_prompts_file_of_no_use_is_an_error(tmp_path):
+    source = ratings_csv(tmp_path / "hq.csv", ("a.png", "human-1", True, {}))
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt": "nobody"}\n[]\n')
+    with pytest.raises(EmoNetFaceError, match=r"p\.jsonl: no line can be used; line 1: 'image_id'"):
+        build_hq(source, tmp_path / "repo", prompts=prompts)
+    assert not (tmp_path / "repo").exists()
 
 
 def test_generators_of_the_published_names():

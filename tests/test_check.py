@@ -29,14 +29,15 @@ from dataset_scripts.balance import FACTORS, crossing, crossings, levels_of
 from dataset_scripts.check import check
 from dataset_scripts.findings import SHOWN, Findings
 from dataset_scripts.near_duplicates import Pairs, Prints, cosine_limit, near_pairs
-from dataset_scripts.perceptual_hash import perceptual_hashes, reduce
 from dataset_scripts.repo_files import MADE_BY_CHECK
 from dataset_scripts.repository import write_configs
 from dataset_scripts.row_batches import iter_batches
 from dataset_scripts.schema import features
+from emonet_face import perceptual_hash
 from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import read_front_matter, write_front_matter
+from emonet_face.perceptual_hash import perceptual_hashes, reduce
 from emonet_face.taxonomy import EMOTIONS, INDEX
 
 
@@ -147,6 +148,9 @@ ROW_FAULTS = {
     "a rating that is NaN": (nan_rating, "rating_range", "hq", "'human-3' gave 'Amusement' nan"),
     "a person's gap": (
         lambda r: hq_scores(r, (None, 1, 1, 1)), "rating_gap", "hq", "40 categories"),
+    "no rating of people": (spoil("hq", ratings=[]), "no_rating", "hq", "has no rating"),
+    "ratings that are null": (spoil("hq", ratings=None), "no_rating", "hq", "has no rating"),
+    "no rating beside medians": (spoil("big", ratings=[]), "no_rating", "big", "has no rating"),
     "a median that is none": (spoil("hq", median_scores=[3.0] * 40), "median", "hq", "not the"),
     "an empty annotator": (
         lambda r: r["hq"][1]["ratings"][0].update(annotator=""), "annotator", "hq", "no annotator"),
@@ -217,7 +221,11 @@ def leaked(quality=None):
 
 MORE_FAULTS = {
     "a leaked picture": (leaked(), "error", "leak_exact", "hq", "hq-0 = big-2"),
-    "a picture saved again": (leaked(quality=75), "warning", "leak_near", "hq", "1 pairs"),
+    "a picture saved again": (leaked(quality=75), "warning", "leak_near", "hq",
+        "1 pair of pictures looks alike in hq and big"),
+    "a label without a value": (
+        lambda r: r["big"][1].update(ratings(None, 0.5)), "warning", "rating_gap", "big",
+        "'human-1' has no value for 40 categories"),
     "three raters": (
         lambda r: hq_scores(r, (0, 1, 2)), "warning", "raters", "hq", "1 of 3 images have other"),
     "one picture missing": (
@@ -229,7 +237,7 @@ MORE_FAULTS = {
         spoil("hq_baselines", image_id="x"), "warning", "join", "hq_baselines", "'x'"),
     "two of two Yes": (
         lambda r: r["binary"][1].update(votes("Anger", True, True)), "warning", "cascade_outcome",
-        "binary", "1 images have 2 of 2 Yes"),
+        "binary", "1 image has 2 of 2 Yes"),
     "the contrast asked twice": (
         with_votes(CONTRAST, ("human-3", "Contentment", False), ("human-1", "Anger", False)),
         "warning", "cascade_contrast", "binary", "2 votes on the contrast"),
@@ -419,6 +427,33 @@ def test_an_unreadable_shard_is_a_finding_and_the_rest_is_looked_at(repo):
     assert any("cannot be read from row 1 on" in finding.message for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ("hq", b"woman"),
+        ("hq", b"human-4"),
+        ("hq", b"hq-0"),
+        ("binary", b"human-7"),
+        ("hq_baselines", b"a model"),
+    ],
+)
+def test_text_that_is_not_utf_8_is_a_finding_and_the_other_rows_are_looked_at(repo, config, text):
+    def change(table):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        data = sink.getvalue().to_pybytes().replace(text, b"\xff" * len(text), 1)
+        return pa.ipc.open_file(data).read_all()
+
+    rewrite(repo, config, change)
+    report = check(repo)
+    (finding,) = (f for f in report.findings if f.rule == "invalid_text")
+    assert (finding.severity, finding.config) == ("error", config)
+    assert finding.where.endswith("parquet, row 1")
+    assert "Invalid UTF8" in finding.message
+    assert {f.rule for f in report.findings} <= {"invalid_text", "shard_digest", "join"}
+
+
 def test_stray_files_and_a_script_of_the_repos_name_are_found(repo):
     (repo / "notes").mkdir()
     (repo / "notes" / "mine.txt").write_text("x")
@@ -560,10 +595,10 @@ def test_copies_stay_within_the_limits_and_other_pictures_do_not():
         lambda i: ImageEnhance.Brightness(i).enhance(0.9),
     ):
         coarse, fine = bits_between(mine, hashes([copy(image) for image in originals]))
-        assert coarse.max() <= near_duplicates.COARSE_LIMIT
-        assert fine.max() <= near_duplicates.FINE_LIMIT
+        assert coarse.max() <= perceptual_hash.COARSE_LIMIT
+        assert fine.max() <= perceptual_hash.FINE_LIMIT
     others, _ = bits_between(mine[:, None], mine[None])
-    assert others[~np.eye(30, dtype=bool)].min() > near_duplicates.COARSE_LIMIT
+    assert others[~np.eye(30, dtype=bool)].min() > perceptual_hash.COARSE_LIMIT
 
 
 def test_pictures_without_structure_are_like_nothing():
@@ -578,8 +613,8 @@ def test_pictures_without_structure_are_like_nothing():
 
 @pytest.mark.parametrize("block", [(2, 3), (64, 16_384)])
 def test_near_pairs_are_those_of_a_double_loop(block, monkeypatch):
-    monkeypatch.setattr(near_duplicates, "_ROWS", block[0])
-    monkeypatch.setattr(near_duplicates, "_COLUMNS", block[1])
+    monkeypatch.setattr(perceptual_hash, "_ROWS", block[0])
+    monkeypatch.setattr(perceptual_hash, "_COLUMNS", block[1])
     rng = np.random.default_rng(1)
     centres = rng.integers(1, 2**63, (4, 5), dtype=np.uint64)
 
@@ -599,7 +634,7 @@ def test_near_pairs_are_those_of_a_double_loop(block, monkeypatch):
     expected = {}
     for i, j in product(range(15), range(22)):
         coarse, fine = bits_between(a[i], b[j])
-        alike = coarse <= near_duplicates.COARSE_LIMIT and fine <= near_duplicates.FINE_LIMIT
+        alike = coarse <= perceptual_hash.COARSE_LIMIT and fine <= perceptual_hash.FINE_LIMIT
         if alike and (i, j) != (0, 0):  # the same bytes are no near duplicate
             expected[f"a{i}", f"b{j}"] = fine
     pairs = near_pairs(one, other)
@@ -635,7 +670,7 @@ def test_embeddings_find_what_hashes_do_not(repo, tmp_path):
     ]  # fmt: skip
     (finding,) = check(repo, embeddings=files).findings
     assert (finding.severity, finding.rule) == ("warning", "leak_embedding")
-    assert "1 pairs of pictures in hq and binary" in finding.message
+    assert "1 pair of pictures in hq and binary" in finding.message
     assert "hq-0 = binary-1 (1)" in finding.message
     # A config without embeddings is said.
     assert found(repo, embeddings=files[:1]) == [

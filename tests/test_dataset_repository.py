@@ -241,7 +241,7 @@ def test_a_config_that_goes_is_said(raw, tmp_path):
     lines = (raw / "hq.csv").read_text().splitlines(keepends=True)
     people.write_text("".join(line for line in lines if ",False," not in line))
     report = build_hq(people, out)
-    assert "  1 configs removed: the source has nothing for hq_baselines" in report.lines()
+    assert "  configs removed because the source has nothing for hq_baselines: 1" in report.lines()
     assert not (out / "hq_baselines").exists()
 
 

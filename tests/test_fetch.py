@@ -49,6 +49,7 @@ class Server:
         length: what it states as length, instead of the truth.
         status: codes it answers with first, in turn.
         moved: path -> address it redirects to.
+        whole: whether it sends the whole file where a range was asked for, as if it were the range.
         asked: (path, value of the Range header, of Authorization) of every request.
     """
 
@@ -56,9 +57,10 @@ class Server:
     files: dict = field(default_factory=dict)
     breaks: list = field(default_factory=list)
     ranges: bool = True
-    length: int | None = None
+    length: int | str | None = None
     status: list = field(default_factory=list)
     moved: dict = field(default_factory=dict)
+    whole: bool = False
     asked: list = field(default_factory=list)
 
     def answer(self, request):
@@ -88,7 +90,9 @@ class Server:
         length = len(data) - start if self.length is None else self.length
         request.send_header("Content-Length", str(length))
         request.end_headers()
-        request.wfile.write(data[start:][: self.breaks.pop(0) if self.breaks else None])
+        request.wfile.write(
+            data[0 if self.whole else start :][: self.breaks.pop(0) if self.breaks else None]
+        )
 
 
 @pytest.fixture
@@ -119,7 +123,7 @@ def server(monkeypatch):
 def test_a_file_comes_whole_and_a_second_call_asks_for_nothing(server, tmp_path):
     server.files["/f"] = CONTENT
     out = tmp_path / "deep" / "f.csv"
-    assert download(f"{server.url}/f", out, DIGEST, size=len(CONTENT))
+    assert download(f"{server.url}/f", out, DIGEST, at_most=len(CONTENT))
     assert out.read_bytes() == CONTENT
     assert not download(f"{server.url}/f", out, DIGEST)
     assert len(server.asked) == 1
@@ -159,7 +163,7 @@ def test_a_wrong_hash_keeps_nothing(server, tmp_path):
     other = CONTENT[:-1] + b"?"
     server.files["/f"] = other
     with pytest.raises(EmoNetFaceError) as caught:
-        download(f"{server.url}/f", tmp_path / "f", DIGEST, size=len(CONTENT))
+        download(f"{server.url}/f", tmp_path / "f", DIGEST, at_most=len(CONTENT))
     assert str(caught.value) == (
         f"{server.url}/f: expected git blob {DIGEST.value}, got {git_blob(other)}"
         " (256,000 bytes); nothing was kept"
@@ -194,8 +198,75 @@ def test_the_hash_decides_where_the_stated_length_lies(server, tmp_path):
 def test_more_than_the_published_length_is_not_read(server, tmp_path):
     server.files["/f"] = CONTENT * 100
     with pytest.raises(EmoNetFaceError, match=r"\(1,000 bytes\); nothing was kept"):
-        download(f"{server.url}/f", tmp_path / "f", DIGEST, size=1_000)
+        download(f"{server.url}/f", tmp_path / "f", DIGEST, at_most=1_000)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_length_of_5000_digits_counts_as_none(server, tmp_path):
+    server.files["/f"] = CONTENT
+    server.length = "9" * 5_000
+    assert download(f"{server.url}/f", tmp_path / "f", DIGEST)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_an_endless_answer_is_read_no_further_than_a_file_can_be(small_release, tmp_path):
+    (path,) = (path for path in small_release.files if path.endswith("hq.csv"))
+    small_release.files[path] = b"x" * 10_000_000
+    mirror = f"{small_release.url}/mirror"
+    with pytest.raises(EmoNetFaceError, match=r"\(22 bytes\); nothing was kept"):
+        list(fetch(["ratings"], tmp_path, base_url=mirror))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_whose_ranges_lie_is_asked_again_without(server, tmp_path):
+    server.files["/f"] = CONTENT
+    server.whole = True
+    server.breaks = [100_000]
+    assert download(f"{server.url}/f", tmp_path / "f", DIGEST)
+    assert [wanted for _, wanted, _ in server.asked] == [None, "bytes=100000-", None]
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_a_connection_that_brings_nothing_leaves_nothing(server, tmp_path):
+    server.files["/f"] = CONTENT
+    server.breaks = [0] * http_download.ATTEMPTS
+    with pytest.raises(EmoNetFaceError, match=r"at 0 of 256,000 bytes, 5 times in a row$"):
+        download(f"{server.url}/f", tmp_path / "f", DIGEST)
+    assert not list(tmp_path.iterdir())
+
+
+def test_redirects_in_a_circle_or_to_no_address_are_one_line(server, tmp_path):
+    label = "a" * 70  # a host's name has parts of 63 characters at most
+    for target, said in (
+        ("/f", "the server answers 302 "),
+        ("http://[bad", "redirects to what is no address"),
+        (f"http://{label}.com/f", "redirects to what is no address"),
+        ("file:///etc/passwd", "the server answers 302 "),
+    ):
+        server.moved = {"/f": target}
+        server.asked.clear()
+        with pytest.raises(EmoNetFaceError, match=f"/f: {said}") as caught:
+            download(f"{server.url}/f", tmp_path / "f", DIGEST)
+        assert "\n" not in str(caught.value)
+        assert len(server.asked) <= 10
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["http://[bad", f"http://{'a' * 70}.com", ":abc", "a b", "http://a b", "http://a:b", "http://"],
+)
+def test_what_is_no_address_is_refused_at_once(tmp_path, capsys, base):
+    assert main(["fetch", "votes", "--out", str(tmp_path), "--base-url", base]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("is no http or https address")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_where_the_folder_should_be_is_said(tmp_path, capsys):
+    (tmp_path / "here").write_text("x")
+    assert main(["fetch", "votes", "--out", str(tmp_path / "here" / "deep")]) == 2
+    assert f"{tmp_path}/here: is a file; " in capsys.readouterr().err
 
 
 def test_refusals_are_named_and_only_passing_ones_tried_again(server, tmp_path):
@@ -254,13 +325,15 @@ def test_the_published_files_have_the_hashes_and_lengths_of_the_address_file(pub
     for name, file in (("votes", "binary.csv"), ("taxonomy", "taxonomy_guide.json")):
         path = published / file
         assert Digest("git blob", "").of(path) == entries[name]["git_blob"]
-        assert path.stat().st_size == entries[name]["size"]
+        assert path.stat().st_size == entries[name]["at_most"]
 
 
 def test_the_command_offers_what_the_address_file_has():
     assert tuple(name.value for name in PublishedFile) == NAMES
     assert all(re.fullmatch("[0-9a-f]{40}", e["git_blob"])
                for e in PUBLISHED["github"]["files"].values())  # fmt: skip
+    entries = (*PUBLISHED["github"]["files"].values(), *PUBLISHED["hub"].values())
+    assert all(10_000 < entry["at_most"] <= 200_000_000 for entry in entries)
 
 
 @pytest.fixture
@@ -269,7 +342,7 @@ def small_release(server, monkeypatch):
     entries = {}
     for name, entry in PUBLISHED["github"]["files"].items():
         data = f"the published {name}\n".encode()
-        entries[name] = entry | {"git_blob": git_blob(data), "size": len(data)}
+        entries[name] = entry | {"git_blob": git_blob(data), "at_most": len(data)}
         revision = PUBLISHED["github"]["revision"]
         server.files[f"/mirror/LAION-AI/emonet-face/{revision}/{entry['path']}"] = data
     monkeypatch.setitem(PUBLISHED, "github", PUBLISHED["github"] | {"files": entries})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,10 @@ def test_without_the_ratings_file_images_are_named_by_what_they_are(tmp_path):
         ("[{'human-1': 3}]", "an entry is {rater: {category: value}}"),
         ("['human-1']", "an entry is {rater: {category: value}}"),
         ("[{1: {}}]", "'annotator' is 1"),
+        ("[{'human-1': {'Anger': 3, 'Anger': 2}}]", "'label' holds a key twice"),
+        ("[{'human-1': {'Anger': 3}, 'human-1': {}}]", "'label' holds a key twice"),
+        ("[{'human-1': {}}, {'human-1 ': {}}]", "'human-1' stands twice"),
+        ("[{'human-1': {'Anger': 0x" + "F" * 6_000 + "}}]", "<a number of 24000 bits>: a rating"),
         ("[]", "holds no rating"),
         ("{'human-1': {}}", "not the literal of a list"),
         ("__import__('os').mkdir('ran')", "not the literal of a list"),
@@ -261,6 +266,11 @@ def test_binary_in_each_form_of_its_votes(tmp_path, form):
         ("[{'a': {'Anger': True}}, {'a': {'Anger': False}}]", "votes twice on 'Anger'"),
         ("[{'a': {'Hopelessness': True, 'Helplessness': True}}]", "votes twice on 'Helplessness'"),
         ("[{'annotator': 'a', 'value': True}]", "an entry is {rater: {category: value}}"),
+        ("[{'a': {'Anger': True, 'Anger': False}}]", "'annotations' holds a key twice"),
+        ("[{'a': {'Anger': True}, 'a': {'Awe': True}}]", "'annotations' holds a key twice"),
+        ("[{'a': {'Anger': True}}, {' a': {'Anger': True}}]", "'a' votes twice on 'Anger'"),
+        ("[{'a': {'Anger': 0x" + "F" * 6_000 + "}}]", "<a number of 24000 bits>: must be True"),
+        ("[0x" + "F" * 6_000 + "]", "holds <a number of 24000 bits>; an entry is"),
         ("[]", "holds no vote"),
         (None, "not the literal of a list"),
     ],
@@ -304,6 +314,16 @@ def test_unknown_columns_are_refused_and_named(tmp_path, features, said):
     assert not (tmp_path / "repo").exists()
 
 
+def test_many_and_nested_columns_are_listed_short(tmp_path):
+    nested = Features({"scores": {name: Value("float64") for name in EMOTIONS}})
+    many = Features({f"column {i:02d}": Value("string") for i in range(40)})
+    for name, features, said in (("n", nested, "scores: {Affection: "), ("m", many, "and 28 more")):
+        hub = published(tmp_path / name, [dict.fromkeys(features)], features)
+        with pytest.raises(EmoNetFaceError, match=re.escape(said)) as caught:
+            build_hq_from_hub(hub, tmp_path / "repo")
+        assert len(str(caught.value)) < len(hub) + 500
+
+
 def test_unknown_splits_and_what_cannot_be_read(tmp_path):
     rows = [{"path": picture(tmp_path, 1), "label": label(human_1={})}]
     hub = Path(published(tmp_path / "hub", rows, HQ))
@@ -315,8 +335,11 @@ def test_unknown_splits_and_what_cannot_be_read(tmp_path):
     shard.rename(hub / "data" / "test-00000-of-00001.parquet").write_bytes(whole)
     with pytest.raises(EmoNetFaceError, match="has the splits test; known is one split 'train'"):
         build_hq_from_hub(str(hub), tmp_path / "repo")
+    for name in (str(tmp_path / "nothing"), "./nothing", "~/nothing", "no/such/folder", str(shard)):
+        with pytest.raises(EmoNetFaceError, match=f"^{re.escape(name)}: no such folder; give one"):
+            build_hq_from_hub(name, tmp_path / "repo")
     with pytest.raises(EmoNetFaceError, match="cannot be loaded as a dataset"):
-        build_hq_from_hub(str(tmp_path / "nothing"), tmp_path / "repo")
+        build_hq_from_hub("someone/nothing", tmp_path / "repo")
     assert not (tmp_path / "repo").exists()
 
 
@@ -325,7 +348,7 @@ def test_the_option_with_and_without_a_value(tmp_path, capsys):
     hub = published(tmp_path / "hub", rows, HQ)
     out = str(tmp_path / "repo")
     assert main(["build", "hq", "--from-hub", hub, "--out", out]) == 0
-    assert "hq has 1 rows" in capsys.readouterr().out
+    assert "rows of hq: 1" in capsys.readouterr().out
     # The tests are offline: the published repo is asked for and not reached.
     for config, arguments in (("hq", ["--from-hub", "--out", out]),
                               ("binary", ["--out", out, "--from-hub"])):  # fmt: skip

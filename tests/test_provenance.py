@@ -259,7 +259,7 @@ def test_the_generators_of_the_published_names():
 def test_a_generator_in_the_record_wins_over_the_name(tmp_path):
     draw(tmp_path / "mj_data_1_U1.png")
     draw(tmp_path / "mj_data_1_U2.png", shade=1)
-    record = {"annotator": "vlm", "scores": {}}
+    record = {"annotator": "vlm", "scores": {"Anger": 1}}
     sidecar(tmp_path / "mj_data_1_U1.json", **record)
     sidecar(tmp_path / "mj_data_1_U2.json", generator="somebody else", **record)
     found = [row["generator"] for row in big.rows(tmp_path)]
@@ -268,7 +268,9 @@ def test_a_generator_in_the_record_wins_over_the_name(tmp_path):
 
 def test_a_bad_prompt_column_still_rejects_its_image(tmp_path):
     draw(tmp_path / "a.png")
-    (tmp_path / "a.json").write_text(json.dumps({"annotator": "v", "scores": {}, "prompt": 3}))
+    (tmp_path / "a.json").write_text(
+        json.dumps({"annotator": "v", "scores": {"Anger": 1}, "prompt": 3})
+    )
     (reject,) = big.rows(tmp_path)
     assert isinstance(reject, Reject)
     assert "'prompt' is 3: must be a text" in reject.reason

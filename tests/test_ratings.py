@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emonet_face import EmoNetFaceError, ratings
-from emonet_face.ratings import parse_scores, resolve, resolve_dimension
+from emonet_face import EmoNetFaceError, errors, ratings
+from emonet_face.ratings import parse_scores, resolve, resolve_dimension, resolve_output
 from emonet_face.taxonomy import CATEGORIES, DIMENSIONS, EMOTIONS, INDEX
 
 
 def test_docstring_examples_run():
-    results = doctest.testmod(ratings)
-    assert results.failed == 0
-    assert results.attempted >= 3
+    for module, at_least in ((ratings, 3), (errors, 1)):
+        results = doctest.testmod(module)
+        assert results.failed == 0
+        assert results.attempted >= at_least
 
 
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.slug)
@@ -49,6 +50,31 @@ def test_unknown_keys_name_the_nearest_one(key, nearest):
         resolve(key)
     assert repr(key) in str(caught.value)
     assert repr(nearest) in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["Joy", "x", "", "k" * 100_000, "Family|" + "é" * 100_000])
+def test_a_key_that_is_like_none_gets_no_suggestion_and_is_shown_short(key):
+    with pytest.raises(EmoNetFaceError) as caught:
+        resolve(key)
+    assert str(caught.value).endswith("; `emonet-face taxonomy` lists all")
+    assert len(str(caught.value)) < 150
+
+
+def test_values_of_any_size_are_shown_short():
+    for value in (16**6_000, -(16**6_000), "7" * 10**6, [[1]] * 10**5, {"a" * 500: 16**6_000}):
+        with pytest.raises(EmoNetFaceError, match=r"^'Anger' is .*: a rating must be") as caught:
+            parse_scores({"Anger": value}, gaps="null")
+        assert len(str(caught.value)) < 130
+    with pytest.raises(EmoNetFaceError, match=r"is 8000\d+…0+: a rating must lie in 0\.\.7"):
+        parse_scores({"Anger": 8 * 10**200}, gaps="null")
+
+
+def test_outputs_are_categories_and_dimensions():
+    assert resolve_output("model_awe_best", "f") == "Awe"
+    assert resolve_output("Extra Dimensions|Arousal", "f") == "arousal"
+    for key in ("Joy", 3, None):
+        with pytest.raises(EmoNetFaceError, match=r"^f\.pth: "):
+            resolve_output(key, "f.pth")
 
 
 def test_a_category_behind_the_wrong_family_is_an_error():

@@ -68,6 +68,10 @@ def test_ratings_survive_writing_and_reading(tmp_path):
         ("1,a,True", "3 cells instead of 4"),
         ("1,a,True,Anger,x", "5 cells instead of 4"),
         ("0,a,False,Anger", "already voted on 'Anger' of image '0' in row 1"),
+        ('"a\0b",a,True,Anger', r"'path' is 'a\x00b': holds a control character"),
+        ("a\x85b,a,True,Anger", "holds a control character"),
+        (f"{'a' * 2_000},a,True,Anger", "'path' has 2,000 characters; at most 1,000"),
+        (f"1,{'a' * 200_000},True,Anger", "a cell has 200,000 characters; at most 131,072"),
     ],
 )
 def test_a_bad_vote_is_named_and_the_others_are_unharmed(tmp_path, row, said):
@@ -78,6 +82,42 @@ def test_a_bad_vote_is_named_and_the_others_are_unharmed(tmp_path, row, said):
     assert "row 2 (line 3)" in str(bad.error)
     assert bad.row == 2
     assert (first.present, last.present) == (True, False)
+
+
+def test_names_with_a_line_break_are_refused(tmp_path):
+    path = _write(tmp_path, f'{VOTES}0,a,True,Anger\n"x\ny",a,True,Anger\n')
+    _, bad = iter_votes(path)
+    assert "row 2 (line 4): 'path' is 'x\\ny': holds a control character" in str(bad.error)
+
+
+def test_a_cell_beyond_all_measure_stops_the_file(tmp_path):
+    path = _write(tmp_path, f"{VOTES}{'x' * 16_000_001},a,True,Anger\n")
+    with pytest.raises(EmoNetFaceError, match=r"line 2: broken CSV \(field larger than"):
+        list(iter_votes(path))
+
+
+@pytest.mark.parametrize(
+    ("names", "conflict"),
+    [
+        (["x", "x.png", "a/x.png", "a\\x", "x.PNG"], None),
+        (["a/x.png", "b/x.png"], "'b/x.png' has the stem of 'a/x.png' in row 1"),
+        (["x.png", "x.jpg"], "'x.jpg' has the stem of 'x.png' in row 1"),
+        (["x", "a/x", "b/x"], "'b/x' has the stem of 'a/x' in row 1"),
+        (["a/x.png", "x.webp"], "'x.webp' has the stem of 'a/x.png' in row 1"),
+    ],
+)
+def test_one_stem_stands_for_one_image(tmp_path, names, conflict):
+    """In both tables. A name may lack the folder or the suffix, but not have another."""
+    votes = "".join(f"{name},{i},True,Anger\n" for i, name in enumerate(names))
+    ratings = "".join(f"{name},{i},True,{{}}\n" for i, name in enumerate(names))
+    for rows in (
+        list(iter_votes(_write(tmp_path, VOTES + votes))),
+        list(iter_ratings(_write(tmp_path, RATINGS + ratings))),
+    ):
+        bad = [row for row in rows if isinstance(row, BadRow)]
+        assert [row.row for row in bad] == ([] if conflict is None else [len(names)])
+        assert all(row.reason.startswith(conflict) for row in bad)
+        assert {row.image_id for row in rows if row not in bad} == {"x"}
 
 
 @pytest.mark.parametrize(
@@ -129,11 +169,19 @@ def test_people_are_bounded_and_models_are_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "literal", ["[1, 2]", "{'Anger': '3'}", "{'Anger': None, 'anger': 1}", "{"]
-)
+    "literal",
+    [
+        "[1, 2]", "3", "{'Anger': '3'}", "{'Anger': None, 'anger': 1}", "{'Anger': 1, 'Anger': 1}",
+        "{'Anger': 0x" + "F" * 6_000 + "}", "{", "{" + " " * 200_000 + "}",
+    ],
+)  # fmt: skip
 def test_literals_that_are_no_ratings(tmp_path, literal):
-    (row,) = iter_ratings(_write(tmp_path, f'{RATINGS}a.png,m,False,"{literal}"\n'))
+    good = "b.png,h,True,{}"
+    path = _write(tmp_path, f'{RATINGS}a.png,m,False,"{literal}"\n{good}\n')
+    row, other = iter_ratings(path)
     assert isinstance(row, BadRow)
+    assert len(row.reason) < 200
+    assert isinstance(other, Rating)
 
 
 plain = st.one_of(st.integers(0, 7), st.floats(0, 7))

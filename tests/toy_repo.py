@@ -69,7 +69,7 @@ def votes(target: str, *present: bool) -> dict[str, Any]:
 def good_rows() -> dict[str, Rows]:
     """Rows of all four configs; fresh ones with each call, to be spoilt."""
     dimensions = {dimension.slug: float(dimension.low) for dimension in DIMENSIONS}
-    labels = [("half-vlm", [None, 1.0] * 20), ("vlm", [0.5] * 40)]
+    labels = [("human-1", [None, 1.0] * 20), ("human-2", [0.5] * 40)]
     return {
         "hq": [face("hq", i, picture(i)) | ratings(0, 1, 2, 7) for i in range(N)],
         "binary": [
