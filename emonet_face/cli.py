@@ -48,7 +48,7 @@ public name there."""
 OPTIONAL_VALUE = ("--from-hub",)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; ours is replaced.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
 class Size(enum.StrEnum):
@@ -412,7 +412,7 @@ def train(
 
 @app.command()
 def convert(
-    heads: Annotated[Path, typer.Option(help="Folder of the released model_<slug>_best.pth.")],
+    heads: Annotated[Path, typer.Option(help=r"Folder of the released model_\<slug>_best.pth.")],
     backbone: Annotated[str, typer.Option(help="The tower the heads belong to: id or folder.")],
     out: Annotated[Path, typer.Option(help="Model repo folder to write.")],
     size: Annotated[
@@ -446,7 +446,7 @@ def predict(
             "output. A call that broke off is taken up by the same call."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, max=4096)] = 16,
     top_k: Annotated[int, typer.Option(min=1, max=40)] = 5,
     faces: Annotated[
         bool, typer.Option("--faces", help="Find the faces and score each, the largest first.")
@@ -570,7 +570,7 @@ def calibrate(
     ] = None,
 ) -> None:
     """Scores -> expected ratings with intervals, measured on raters' data, kept in config.json."""
-    from modeling_empathicinsight.calibration import TABLE_COLUMNS, table_rows
+    from modeling_empathicinsight.calibration import TABLE_COLUMNS, old_exports, table_rows
     from modeling_empathicinsight.calibration import calibrate as run
 
     found = run(
@@ -581,6 +581,8 @@ def calibrate(
     low = sum(entry["low_reliability"] for entry in found["categories"].values())
     parts = ", ".join(f"{n} {part}" for part, n in found["images"].items())
     print(f"{out or model}: calibrated on {parts} images; {low} categories of low reliability")
+    for file in old_exports(out or model):
+        print(f"{file}: does not hold this calibration; export again", file=sys.stderr)
 
 
 @app.command()
@@ -604,7 +606,7 @@ def benchmark(
 ) -> None:
     """The paper's evaluation: agreement tables, figures and results.json."""
     from eval_metrics.benchmark import benchmark as run
-    from eval_metrics.benchmark import summary_rows
+    from eval_metrics.benchmark import notes, summary_rows
 
     named = {}
     for item in predictions or []:
@@ -624,16 +626,18 @@ def benchmark(
         seed=seed,
         figures=figures,
     )
-    shown = "official" if protocol is Protocol.official else "corrected"
-    print_table(
-        f"Agreement with the raters ({shown} protocol)",
-        ("annotator", "group", "weighted kappa", "95% interval", "Spearman", "95% interval"),
-        [
-            (r["annotator"], r["group"], r["weighted_kappa"], interval(r["weighted_kappa_ci"]),
-             r["spearman"], interval(r["spearman_ci"]))
-            for r in summary_rows(results)
-        ],
-    )  # fmt: skip
+    for shown in results["protocols"]:
+        print_table(
+            f"Agreement with the raters ({shown} protocol)",
+            ("annotator", "group", "weighted kappa", "95% interval", "Spearman", "95% interval"),
+            [
+                (r["annotator"], r["group"], r["weighted_kappa"], interval(r["weighted_kappa_ci"]),
+                 r["spearman"], interval(r["spearman_ci"]))
+                for r in summary_rows(results, shown)
+            ],
+        )  # fmt: skip
+    for note in notes(results):
+        print(note)
     print(f"Tables{', figures' if figures else ''} and results.json are in {out}")
 
 
@@ -674,7 +678,7 @@ def transfer(
     mapping: Annotated[
         Path,
         typer.Option(
-            help='JSON {target: {"model_<slug>_best": class}} of all 40, or a pack: basic6-, '
+            help=r'JSON {target: {"model_\<slug>_best": class}} of all 40, or a pack: basic6-, '
             "basic7-, affectnet8-, valence- or arousal-, and strict or inclusive."
         ),
     ],
@@ -697,8 +701,8 @@ def transfer(
     )
     if summary.n_outside:
         print(f"{summary.n_outside} images have a label that the mapping has no class for")
-    if summary.n_errors:
-        print(f"{summary.n_errors} prediction lines hold an error and were left out")
+    if left_out := summary.file.left_out():
+        print(f"Left out: {left_out}")
     print(f"Table, figure and results.json are in {out}")
 
 
@@ -859,7 +863,17 @@ def annotate(
     from generation.annotate import annotate as run
 
     options = None
-    if model is not None:
+    if model is None:
+        _need_model(
+            **{
+                "--name": name,
+                "--control": control,
+                "--base-url": base_url,
+                "--max-cost": max_cost,
+                "--max-requests": max_requests,
+            }
+        )
+    else:
         options = ModelOptions(
             model=model,
             name=name,
@@ -886,6 +900,12 @@ def annotate(
     _print_annotation(summary)
     if summary["stopped"] or summary["unanswered"] or summary["busy"] or not summary["labels"]:
         raise typer.Exit(1)
+
+
+def _need_model(**options: object) -> None:
+    given = next((name for name, value in options.items() if value is not None), None)
+    if given is not None:
+        raise EmoNetFaceError(f"{given} is about a model: give --model too")
 
 
 def _print_annotation(summary: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ Pillow is imported inside, so that importing this module stays cheap.
 from __future__ import annotations
 
 import hashlib
+import stat
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -121,12 +122,16 @@ def read_bytes(path: Path, most: int) -> bytes:
     """The bytes of a file that may not be what it should be.
 
     Raises:
-        EmoNetFaceError: it cannot be read, or has more than `most` bytes.
+        EmoNetFaceError: it cannot be read, is a pipe or a device, or has more than `most` bytes.
     """
     try:
-        size = path.stat().st_size
-        if size > most:
-            raise EmoNetFaceError(f"{path}: has {size:,} bytes; at most {most:,} are allowed")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe waits, a device may never end
+            raise EmoNetFaceError(f"{path}: is no regular file")
+        if status.st_size > most:
+            raise EmoNetFaceError(
+                f"{path}: has {status.st_size:,} bytes; at most {most:,} are allowed"
+            )
         return path.read_bytes()
     except OSError as error:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None

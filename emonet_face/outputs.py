@@ -196,13 +196,13 @@ def new_file(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     """Give a path to write; put the file at `out` when the block ends well.
 
     Args:
-        out: where the finished file goes; its parents are made.
+        out: where the finished file goes, links followed; its parents are made.
         ours: whether an existing file at `out` may be replaced. An empty file always may.
 
     Raises:
         EmoNetFaceError: `out` exists and is not ours. Nothing was touched then.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
     check_file_replaceable(out, ours)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(out)
@@ -214,13 +214,17 @@ def new_file(out: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
 
 
 def check_file_replaceable(out: Path, ours: Callable[[Path], bool]) -> None:
-    """Raise EmoNetFaceError where `out` is a folder, a file that is neither empty nor ours, or
-    cannot be.
+    """Raise EmoNetFaceError where `out` is a folder, a device or a pipe, a file that is neither
+    empty nor ours, or cannot be.
     """
     check_parents(out)
     if out.is_dir():
         raise EmoNetFaceError(f"{out}: is a folder; give the name of a file")
-    if out.exists() and out.stat().st_size and not ours(out):
+    if not out.exists():
+        return
+    if not out.is_file():  # it has no size either, and a rename would put a file in its place
+        raise EmoNetFaceError(f"{out}: is no regular file and cannot be replaced by one")
+    if out.stat().st_size and not ours(out):
         raise EmoNetFaceError(
             f"{out}: exists and was not made by this command; give another name or remove it"
         )

@@ -169,11 +169,13 @@ class Scores:
         scores: 40 values in canonical order; None where the annotator gave none.
         dimensions: slug -> value for the extra dimensions that were given.
         aliases: the keys that were aliases, as they were spelt.
+        n_nulls: categories whose key was there with None for a value.
     """
 
     scores: list[float | None]
     dimensions: dict[str, float] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    n_nulls: int = 0
 
     @property
     def gaps(self) -> list[str]:
@@ -212,6 +214,7 @@ def parse_scores(
     dimensions: dict[str, float] = {}
     spelling: dict[str, str] = {}
     aliases = []
+    n_nulls = 0
     for key, value in record.items():
         is_dimension = isinstance(key, str) and (
             key.strip() in _DIMENSION_OF or key.startswith(f"{EXTRA_FAMILY}|")
@@ -222,6 +225,7 @@ def parse_scores(
             raise EmoNetFaceError(f"{keys} both name {name!r}: give one")
         spelling[name] = key
         if value is None:
+            n_nulls += not is_dimension
             continue
         if is_dimension:
             dimensions[name] = _dimension_value(value, key, _DIMENSION[name], bounded)
@@ -235,7 +239,7 @@ def parse_scores(
         raise EmoNetFaceError(f"no value for {missing[0]!r}{more}: all 40 categories are needed")
     if gaps == "zero":
         values = [0.0 if value is None else value for value in values]
-    return Scores(values, dimensions, tuple(aliases))
+    return Scores(values, dimensions, tuple(aliases), n_nulls)
 
 
 def _published_scores(record: Mapping[str, object], bounded: bool) -> Scores | None:

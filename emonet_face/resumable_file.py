@@ -66,7 +66,7 @@ def resumable_file(
     nothing was, nothing stays.
 
     Args:
-        out: where the finished file goes; its parents are made.
+        out: where the finished file goes, links followed; its parents are made.
         ours: whether an existing file at `out` may be replaced. An empty file always may.
         plan: JSON values that tell this file from any other; another plan starts over.
 
@@ -74,7 +74,7 @@ def resumable_file(
         EmoNetFaceError: `out` exists and is not ours, or another process is writing it. Nothing was
             touched then.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
     check_file_replaceable(out, ours)
     out.parent.mkdir(parents=True, exist_ok=True)
     growing = out.parent / f".{out.name}.unfinished"

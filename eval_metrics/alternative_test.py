@@ -46,7 +46,10 @@ class AlternativeTest:
         strict_winning_rate: the same with epsilon 0: it must be better, not just nearly as good.
         passes: whether the winning rate reaches PASS_RATE; None where it is undefined.
         n_emotions_passed: categories on which it passes when each is tested alone, the
-            p-values of all people and categories held together.
+            p-values of all people and categories held together. One on which no rating of the
+            people differs from another is not tested.
+
+    Where no rating of the people differs in any category there is nothing to agree on: undefined.
     """
 
     n_people: int
@@ -73,11 +76,12 @@ def alternative_annotator_test(said: Floats, ratings: Floats) -> AlternativeTest
     over_row = model.sum(axis=2, keepdims=True), person.sum(axis=2, keepdims=True)
     ahead, p = _compare(*over_row, whole, EPSILON)
     tested = ~np.isnan(p[:, 0])
-    if not tested.any():
+    differ = _differ(ratings)
+    if not (tested.any() and differ.any()):
         return AlternativeTest(0, np.nan, np.nan, np.nan, None, 0)
     _, strict = _compare(*over_row, whole, 0.0)
     winning_rate = float(significant(p[tested, 0]).mean())
-    _, alone = _compare(model, person, usable, EPSILON)
+    _, alone = _compare(model, person, usable & differ, EPSILON)
     return AlternativeTest(
         int(tested.sum()),
         float(ahead[tested, 0].mean()),
@@ -104,6 +108,12 @@ def squared_distances(said: Floats, ratings: Floats) -> tuple[Floats, Floats]:
         return np.where(given & (count > 0), count * one**2 - 2 * one * total + squares, np.nan)
 
     return distance(said), distance(ratings)
+
+
+def _differ(ratings: Floats) -> NDArray[np.bool_]:
+    """Whether any two ratings of a category differ, (40,)."""
+    low, high = (np.nan_to_num(ratings, nan=fill) for fill in (np.inf, -np.inf))
+    return low.min(axis=(0, 1), initial=np.inf) < high.max(axis=(0, 1), initial=-np.inf)
 
 
 def _compare(

@@ -11,28 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emonet_face.errors import EmoNetFaceError
 from eval_metrics.emonet_face_agreement.agreement import (
     nan_mean,
     round_to_levels,
     spearman,
     weighted_kappa,
 )
+from eval_metrics.groups import BASELINE_PREFIX
 from eval_metrics.image_bootstrap import Draws, Resampled
 from eval_metrics.panel import Panel
 from eval_metrics.protocols import MIN_SHARED_IMAGES, Floats, Mean, references
 
-CONSTANT = "trivial constant-zero baseline"
-PREVALENCE = "trivial prevalence baseline"
-RANDOM = "trivial random baseline"
-MEAN_RATER = "trivial mean-rater baseline"
+CONSTANT = f"{BASELINE_PREFIX}constant-zero baseline"
+PREVALENCE = f"{BASELINE_PREFIX}prevalence baseline"
+RANDOM = f"{BASELINE_PREFIX}random baseline"
+MEAN_RATER = f"{BASELINE_PREFIX}mean-rater baseline"
 WHAT = {
     CONSTANT: "0 for every category of every image",
     PREVALENCE: "the mean rating of each category over all images and raters",
     RANDOM: "the row of one rater on another image, drawn by the seed",
     MEAN_RATER: "the mean of the image's other raters: it has seen ratings, never the rater's own",
 }
-"""What each baseline says, by name; no published annotator begins with "trivial"."""
+"""What each baseline says, by name."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,11 @@ def trivial_baselines(panel: Panel, draws: Draws, seed: int) -> list[Baseline]:
         panel: a person's missing key is 0 in it.
         draws: of the panel's images, shared with all other intervals.
         seed: of the random baseline.
-
-    Raises:
-        EmoNetFaceError: an annotator has the name of a baseline.
     """
-    for name in WHAT:
-        if name in panel.annotators:
-            raise EmoNetFaceError(
-                f"annotator {name!r} has the name of a baseline that is added here; rename it"
-            )
     ratings = panel.scores[panel.humans].swapaxes(0, 1)
     shape = ratings.shape
     median = references(panel, "median")
-    shown = _random_rows(ratings, np.random.default_rng(seed))
+    shown = random_rows(ratings, np.random.default_rng(seed))
     alike = {
         CONSTANT: np.zeros((shape[0], shape[2])),
         PREVALENCE: np.broadcast_to(np.nanmean(ratings, axis=(0, 1)), (shape[0], shape[2])),
@@ -105,13 +97,25 @@ def mean_of_others(ratings: Floats) -> Floats:
     return np.divide(sums, others, out=np.full(ratings.shape, np.nan), where=others > 0)
 
 
-def _random_rows(ratings: Floats, generator: np.random.Generator) -> Floats:
-    """One rater's row for each image, then dealt out to other images at random: (N, 40)."""
+def random_rows(ratings: Floats, generator: np.random.Generator) -> Floats:
+    """For each image one rater's row on another image: (N, 40), NaN where there is no other.
+
+    The images stand in a random circle, and each has the row of its neighbour.
+
+    Args:
+        ratings: (N, P, 40), NaN = not rated.
+        generator: of the circle and of the raters.
+    """
     rated = ~np.isnan(ratings).all(axis=2)
     images = np.flatnonzero(rated.any(axis=1))
-    rows = np.array([ratings[i, generator.choice(np.flatnonzero(rated[i]))] for i in images])
     shown = np.full((len(ratings), ratings.shape[2]), np.nan)
-    shown[images] = rows[generator.permutation(len(images))]
+    if len(images) < 2:
+        return shown
+    circle = generator.permutation(images)
+    shown[circle] = [
+        ratings[other, generator.choice(np.flatnonzero(rated[other]))]
+        for other in np.roll(circle, 1)
+    ]
     return shown
 
 

@@ -22,11 +22,12 @@ from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import made_by, new_folder, write_json
 from eval_metrics import corrected, official
-from eval_metrics.groups import HUMAN_GROUPS, is_simulated
+from eval_metrics.groups import HUMAN_GROUPS, PEOPLE_NAME, is_simulated
 from eval_metrics.panel import RatingTable
-from eval_metrics.protocols import TIERS, Statistics
+from eval_metrics.protocols import TIERS, Statistics, check_resampling
 from eval_metrics.result_tables import Rows, tables_of
 from eval_metrics.sources import PredictionLog, read_dataset, read_predictions, read_ratings
+from eval_metrics.summary import notes as notes
 from eval_metrics.summary import summary_rows as summary_rows
 from eval_metrics.tables import write_table
 
@@ -63,11 +64,12 @@ def benchmark(
         ratings: a CSV in the form of the published `hq.csv`. Either this or `dataset`.
         dataset: a dataset repo with config `hq` (people) and perhaps `hq_baselines` (models), as a
             folder or a Hub id.
-        predictions: name -> lines of `emonet-face predict`, each one more model.
+        predictions: name -> lines of `emonet-face predict`, each one more model, on the rating
+            scale as they stand: see `read_predictions`.
         protocol: "official", "corrected" or "both".
         n_resamples: bootstrap size; 0 leaves all intervals undefined.
         confidence_level: of the intervals, between 0 and 1.
-        seed: same input and seed, same bytes.
+        seed: a whole number from 0; same input and seed, same bytes.
         figures: whether to draw them.
 
     Returns:
@@ -80,11 +82,7 @@ def benchmark(
     chosen = _protocols(protocol)
     if (ratings is None) == (dataset is None):
         raise EmoNetFaceError("give either a ratings file or a dataset repo, and not both")
-    if n_resamples < 0 or not 0 < confidence_level < 1:
-        raise EmoNetFaceError(
-            f"{n_resamples} resamples at level {confidence_level}: allowed are 0 or more resamples"
-            " and a level between 0 and 1"
-        )
+    check_resampling(n_resamples, confidence_level, seed)
     with new_folder(out, ours=lambda folder: made_by(folder, MANIFEST) == MADE_BY) as folder:
         table, logs, source = _read(ratings, dataset, predictions or {})
         options = {"n_resamples": n_resamples, "level": confidence_level, "seed": seed}
@@ -198,6 +196,7 @@ def _about(table: RatingTable) -> dict[str, Any]:
             "people": len(people),
             "models": len(annotators - people),
             "missing_values": int(np.isnan(table.scores).sum()),
+            "null_by_people": table.n_null_by_people,
         },
         "simulated_annotators": sorted(filter(is_simulated, annotators)),
         "reliability_tiers": {name: least for name, least in TIERS if math.isfinite(least)},
@@ -228,7 +227,7 @@ def _anchor(statistics: Statistics) -> dict[str, Any]:
     groups = [group for group in statistics.groups if group in HUMAN_GROUPS]
     kind = "human" if "Humans" in groups else "simulated"
     return {
-        "annotator": f"{kind} raters with each other",
+        "annotator": f"{kind} {PEOPLE_NAME}",
         "group": " and ".join(groups),
         "mean": anchor.value,
         "ci_low": anchor.interval[0],

@@ -22,10 +22,7 @@ from eval_metrics.emonet_face_agreement.agreement import (
 )
 from eval_metrics.image_bootstrap import Draws, PeopleKappas, Resampled
 from eval_metrics.panel import Panel
-from eval_metrics.protocols import Difference, Floats, Interval, Statistics
-
-P_COULD_BE = 0.05
-"""The published line: a larger p of the Mann-Whitney test counts as "could be an annotator"."""
+from eval_metrics.protocols import P_COULD_BE, Difference, Floats, Interval, Statistics
 
 
 @dataclass(frozen=True)
@@ -87,9 +84,6 @@ def compare(statistics: Statistics, *, n_resamples: int, level: float, seed: int
         statistics: of the corrected protocol.
         n_resamples, level, seed: those that the statistics were made with; the draw of images is
             then the same.
-
-    Raises:
-        EmoNetFaceError: an annotator has the name of a baseline.
     """
     panel = statistics.panel
     levels = round_to_levels(panel.scores)

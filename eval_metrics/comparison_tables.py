@@ -10,12 +10,10 @@ import numpy as np
 from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.baselines import WHAT
 from eval_metrics.comparison import AgainstPeople, Comparison
-from eval_metrics.groups import group_of
+from eval_metrics.groups import PEOPLE_NAME, group_of
 from eval_metrics.panel import Panel
 from eval_metrics.result_tables import Row, Rows, bounds
 from eval_metrics.slices import ANCHOR, Gap, Slice, Slices
-
-ANCHOR_NAME = "raters with each other"
 
 BASELINE_COLUMNS = (
     "annotator",
@@ -158,7 +156,7 @@ def slice_tables(slices: Slices, panel: Panel) -> list[Rows]:
 
 
 def _name(annotator: int, panel: Panel) -> str:
-    return ANCHOR_NAME if annotator == ANCHOR else panel.annotators[annotator]
+    return PEOPLE_NAME if annotator == ANCHOR else panel.annotators[annotator]
 
 
 def _slice(one: Slice, panel: Panel, anchor: float) -> Row:

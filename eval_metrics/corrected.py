@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emonet_face.progress import track
 from eval_metrics.emonet_face_agreement.agreement import (
@@ -27,6 +28,7 @@ from eval_metrics.image_bootstrap import Draws, PeopleKappas, Resampled
 from eval_metrics.panel import Panel, RatingTable, corrected_panel
 from eval_metrics.protocols import (
     AGGREGATES,
+    FEW_IMAGES,
     AnnotatorTest,
     CategoryTest,
     Correlation,
@@ -35,6 +37,7 @@ from eval_metrics.protocols import (
     Mean,
     Statistics,
     annotator_groups,
+    check_resampling,
     correlations,
     pair_kappas,
     people_ratings,
@@ -52,8 +55,9 @@ def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -
         seed: of the one draw that all intervals share.
 
     Raises:
-        EmoNetFaceError: see `corrected_panel`.
+        EmoNetFaceError: see `corrected_panel` and `check_resampling`.
     """
+    check_resampling(n_resamples, level, seed)
     panel = corrected_panel(table)
     levels = round_to_levels(panel.scores)
     draws = Draws(resample_weights(len(panel.images), n_resamples, seed), level)
@@ -89,10 +93,14 @@ class _Comparisons:
         every_image = np.ones(len(panel.images), dtype=bool)
         self.whole = PeopleKappas(panel, levels, draws, everybody, every_image)
 
-    def on_common_images(self, annotators: list[int]) -> PeopleKappas:
-        """Kappas of these annotators on the images that all models among them have."""
+    def common_images(self, annotators: list[int]) -> NDArray[np.bool_]:
+        """(N,) the images that all models among these annotators have."""
         models = [annotator for annotator in annotators if not self.panel.human[annotator]]
-        images = self.panel.rated[models].all(axis=0)
+        return self.panel.rated[models].all(axis=0)
+
+    def on_common_images(self, annotators: list[int]) -> PeopleKappas:
+        """Kappas of these annotators on their common images."""
+        images = self.common_images(annotators)
         if images.all():
             return self.whole
         return PeopleKappas(self.panel, self.levels, self.draws, np.unique(annotators), images)
@@ -129,13 +137,31 @@ def _group_differences(panel: Panel, comparisons: _Comparisons) -> list[GroupDif
     groups = annotator_groups(panel)
     found = []
     for first, second in track(list(combinations(groups, 2)), "Groups, corrected"):
-        kappas = comparisons.on_common_images(groups[first] + groups[second])
+        both = groups[first] + groups[second]
+        kappas = comparisons.on_common_images(both)
         difference = comparisons.draws.difference(
             kappas.with_people(groups[first]), kappas.with_people(groups[second])
         )
-        found.append(GroupDifference(first, second, difference, p_adjusted=np.nan))
+        n_images = int(comparisons.common_images(both).sum())
+        note = _note(panel, both, n_images)
+        found.append(GroupDifference(first, second, difference, np.nan, n_images, note))
     adjusted = benjamini_hochberg([one.difference.p for one in found])
     return [replace(one, p_adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _note(panel: Panel, annotators: list[int], n_images: int) -> str | None:
+    """Why a comparison of groups stands on few images; None where it does not."""
+    if n_images >= FEW_IMAGES:
+        return None
+    if n_images == len(panel.images):
+        return f"only {n_images} images"
+    models = [annotator for annotator in annotators if not panel.human[annotator]]
+    n_rated = panel.rated.sum(axis=1)
+    fewest = min(models, key=n_rated.__getitem__)
+    return (
+        f"only {n_images} images that all models of both groups have; of them"
+        f" {panel.annotators[fewest]!r} has the fewest, {n_rated[fewest]} of {len(panel.images)}"
+    )
 
 
 def _annotator_tests(

@@ -67,7 +67,7 @@ def one_face(statistics: Statistics, image: str, model: int, picture: bytes | No
     name = panel.annotators[model]
     bars = (
         (0.2, people, group(statistics, int(panel.humans[0])), f"{n_people} raters, mean rating"),
-        (-0.2, said, group(statistics, model), name),
+        (-0.2, said, group(statistics, model), f"{name}, softmax of scores"),
     )
     for shift, values, style, label in bars:
         axes.barh(np.arange(len(chosen)) + shift, values[chosen], height=0.38, label=label,

@@ -94,19 +94,23 @@ def patch(colour: str, hatch: str, label: str) -> Patch:
     return Patch(facecolor=colour, hatch=hatch, edgecolor=EDGE, label=label)
 
 
-def heat(axes: Axes, values: Floats, label: str) -> None:
+def heat(axes: Axes, values: Floats, label: str, blank: Floats | None = None) -> None:
     """A heat map from light to dark; an undefined cell is grey and hatched.
 
     Numbers stand in the cells where there are no more than LEGIBLE columns. Values below 0 have
-    the colour of 0: the number tells them apart.
+    the colour of 0, and the colour bar says so. Cells where `blank` is not 0 stay white: there is
+    nothing to ask, as of an annotator with itself.
     """
+    blank = np.zeros(values.shape) if blank is None else blank
     high = max(0.1, np.ceil(10 * np.nanmax(values, initial=0.0)) / 10)
     colours = matplotlib.colormaps["YlGnBu"].with_extremes(bad=UNDEFINED)
     image = axes.imshow(values, cmap=colours, vmin=0, vmax=high, aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     for (row, column), value in np.ndenumerate(values):
-        if np.isnan(value):
+        if blank[row, column]:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="white", linewidth=0))
+        elif np.isnan(value):
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////",
                                      edgecolor="#8A8A8A", linewidth=0))  # fmt: skip
         elif values.shape[1] <= LEGIBLE:
@@ -114,6 +118,9 @@ def heat(axes: Axes, values: Floats, label: str) -> None:
             axes.text(column, row, short(value), ha="center", va="center", fontsize=7,
                       in_layout=False, color=colour)  # fmt: skip
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
+    if np.nanmin(values, initial=0.0) < 0:
+        ticks = [tick for tick in bar.get_ticks() if 0 <= tick <= high + 1e-9]
+        bar.set_ticks(ticks, labels=["≤ 0" if tick == 0 else f"{tick:.1f}" for tick in ticks])
     bar.set_label(f"{label} (hatched: undefined)")
 
 

@@ -66,7 +66,7 @@ def pairwise_kappa(statistics: Statistics) -> Figure:
     figure = Figure(figsize=(size + 1.0, size), layout="constrained")
     axes = figure.add_subplot()
     kappa = nan_mean(statistics.pair_kappa)[np.ix_(order, order)]
-    heat(axes, kappa, "quadratic weighted kappa, mean over categories")
+    heat(axes, kappa, "quadratic weighted kappa, mean over categories", blank=np.eye(len(kappa)))
     axes.set_yticks(range(len(names)), names, fontsize=8)
     model_names(axes, names)
     border = len(statistics.panel.humans) - 0.5

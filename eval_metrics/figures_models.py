@@ -33,7 +33,7 @@ def spearman_bars(statistics: Statistics, level: float) -> Figure:
     for place, model in enumerate(order):
         value, (low, high) = means[model].value, means[model].interval
         if np.isnan(value):
-            axes.text(0.003, place, "undefined: constant scores", va="center", fontsize=8)
+            axes.text(0.003, place, "undefined", va="center", fontsize=8)
             continue
         style = STYLE[group(statistics, model)]
         axes.barh(place, value, height=0.68, color=style.colour, hatch=style.hatch, edgecolor=EDGE)

@@ -21,7 +21,8 @@ def slice_figure(statistics: Statistics, slices: Slices, level: float) -> Figure
     attribute, one row a slice, with intervals; a filled marker where the difference is significant
     over all slices of the annotator.
     """
-    chosen = [ANCHOR, *_best(statistics)]
+    best, n_models = _best(statistics)
+    chosen = [ANCHOR, *best]
     attributes = divided(slices)
     values = {a: list(dict.fromkeys(s.value for s in slices.slices if s.attribute == a))
               for a in attributes}  # fmt: skip
@@ -48,6 +49,8 @@ def slice_figure(statistics: Statistics, slices: Slices, level: float) -> Figure
     figure.legend(*panels[longest].get_legend_handles_labels(), loc="outside lower center",
                   ncols=len(chosen), fontsize=8)  # fmt: skip
     note = "kappa less that of random slices as large; filled: adjusted p below .05"
+    if len(best) < n_models:
+        note += f"; the {len(best)} best of {n_models} models"
     text = "Agreement by what the prompts asked for (never observed)"
     figure.suptitle(title(text, statistics, note), x=0.01, ha="left", fontsize=11)
     return figure
@@ -61,11 +64,12 @@ def divided(slices: Slices) -> list[str]:
     return [attribute for attribute, found in values.items() if len(found) > 1]
 
 
-def _best(statistics: Statistics) -> list[int]:
+def _best(statistics: Statistics) -> tuple[list[int], int]:
+    """The best models, baselines aside, and how many models there are."""
     means = statistics.agreement_means
     models = [m for m in statistics.panel.models.tolist() if not is_baseline(statistics, m)]
     models.sort(key=lambda model: -np.nan_to_num(means[model].value, nan=-2.0))
-    return models[:MAX_MODELS]
+    return models[:MAX_MODELS], len(models)
 
 
 def _panel(

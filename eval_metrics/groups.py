@@ -24,6 +24,23 @@ GROUPS = (
 HUMAN_GROUPS = frozenset({"Humans", "Simulated Humans"})
 
 
+PEOPLE_NAME = "raters with each other"
+"""What the tables call the people's agreement with each other, the human anchor."""
+
+BASELINE_PREFIX = "trivial "
+"""What the names of the baselines begin with that the benchmark adds itself."""
+
+
+def is_reserved(annotator: str) -> bool:
+    """Whether the tables use the name, or one like it, for something that is no annotator.
+
+    >>> is_reserved("trivial random baseline"), is_reserved("human raters with each other")
+    (True, True)
+    """
+    folded = annotator.strip().casefold()
+    return folded.startswith(BASELINE_PREFIX) or folded.endswith(PEOPLE_NAME)
+
+
 def is_simulated(annotator: str) -> bool:
     """Whether the name says that the annotator is a simulated one, e.g. "simulated-human-1"."""
     return annotator.casefold().startswith("simulated")

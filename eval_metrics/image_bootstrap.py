@@ -5,9 +5,14 @@ differences between annotators are taken inside each resample.
 
 Kappas of few images are biased toward 0, and a resample holds fewer different images than the
 sample. Averaged over many pairs and categories, that bias of the resamples is larger than their
-spread: the plain percentile interval of a mean kappa can lie wholly below the kappa itself. So
-every interval here is the percentile interval of the resampled values less their bias, the mean of
-the resampled values less the value: it is centred where the estimate is.
+spread: the plain percentile interval of a mean kappa can lie wholly below the kappa itself.
+Less the bias of the resamples, their mean less the value, it is centred at the value. But the value
+is as biased against the truth as the resamples are against the value: less that bias once more, the
+interval is centred where the truth is expected. Every interval here reaches from the one to the
+other: it holds the value that it stands beside, and reaches out to the truth. For a mean kappa over
+40 mostly unused categories, 95 % intervals covered it in .95 to .97 of simulations of 500 images;
+of 80 images in .72 (a model) and .88 (the human anchor), because there the bootstrap sees but a
+part of the bias. Centred at the value alone they had .41 and .15.
 """
 
 from __future__ import annotations
@@ -64,9 +69,15 @@ class Draws:
     level: float
 
     def interval(self, value: float, samples: Floats) -> Interval:
-        """Percentile interval of one number's resampled values, less their bias."""
-        low, high = percentile_interval(samples - _bias(value, samples), self.level)
-        return float(low), float(high)
+        """Percentile interval of one number's resampled values, less their bias once and twice.
+
+        Returns:
+            The lower of the two low ends and the higher of the two high ends: centred at the value,
+            and at the value less its own bias (see the module).
+        """
+        bias = _bias(value, samples)
+        low, high = (float(end) for end in percentile_interval(samples - bias, self.level))
+        return min(low, low - bias), max(high, high - bias)
 
     def mean(self, of: Resampled) -> Mean:
         """Mean over everything defined, taken anew in each resample."""
@@ -94,8 +105,9 @@ class Draws:
     def p_value(self, value: float, samples: Floats) -> float:
         """Two-sided p of "no difference": twice the share of resamples on the rarer side of 0.
 
-        The resampled values are taken less their bias, as in `interval`. One is added to both
-        counts, so p is never 0; NaN where the value is, or without a defined resample.
+        The resampled values are taken less their bias once: differences of means over the same
+        images have little of it. One is added to both counts, so p is never 0; NaN where the
+        value is, or without a defined resample.
         """
         defined = (samples - _bias(value, samples))[~np.isnan(samples)]
         if np.isnan(value) or not len(defined):
@@ -105,7 +117,7 @@ class Draws:
 
 
 def _bias(value: float, samples: Floats) -> float:
-    return float(nan_mean(samples)) - value
+    return float(nan_mean(samples) - value)
 
 
 class PeopleKappas:

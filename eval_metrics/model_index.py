@@ -1,7 +1,9 @@
 """Results of a benchmark for a model repo: `model-index` in its card, `.eval_results/*.yaml`.
 
-    python -m eval_metrics.model_index benchmark/results.json --annotator my-model \\
-        --dataset-id laion/emonet-face-hq --repo hub/my-model
+    python -m eval_metrics.model_index results.json --annotator my-model --repo hub/my-model
+
+Without --dataset-id the results are those of the dataset on the Hub that the benchmark was given,
+or, where it was given a ratings file by people, of the published one, laion/emonet-face-hq.
 
 Both come from `results.json` alone. `.eval_results` feeds leaderboards but has no field for an
 interval, so interval and human anchor stand in the notes; `model-index`, which the Hub's client
@@ -31,6 +33,11 @@ MEASURES = {
 """Task id -> what is measured, for the notes."""
 
 
+PUBLISHED_DATASET = "laion/emonet-face-hq"
+"""Where the published ratings stand."""
+SIMULATED = "simulated raters: a demonstration, no result on EmoNet-Face"
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """The `results.json` of a benchmark.
 
@@ -46,6 +53,48 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
+def dataset_of(results: Mapping[str, Any]) -> str:
+    """The dataset on the Hub that a benchmark's ratings are of, as far as its results tell.
+
+    Returns:
+        The dataset that was benchmarked, where that is an id on the Hub; for a ratings file the
+        published one, unless its raters are simulated.
+
+    Raises:
+        EmoNetFaceError: a dataset folder, or a file of simulated ratings: only the user knows.
+    """
+    source = results["source"]
+    if "/" in source.get("dataset", ""):
+        return source["dataset"]
+    if "ratings" in source and not _simulated_raters(results):
+        return PUBLISHED_DATASET
+    what = f"the dataset folder {source['dataset']!r}" if "dataset" in source else SIMULATED
+    raise EmoNetFaceError(f"{what}: say with --dataset-id which dataset on the Hub it is")
+
+
+def checked_id(dataset_id: str) -> str:
+    """A dataset's id.
+
+    Raises:
+        EmoNetFaceError: it is not of the form "org/name" that the Hub allows.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(dataset_id)
+        good = "/" in dataset_id
+    except HFValidationError:
+        good = False
+    if not good:
+        raise EmoNetFaceError(f"{dataset_id!r} is no id of a dataset on the Hub: give org/name")
+    return dataset_id
+
+
+def _simulated_raters(results: Mapping[str, Any]) -> bool:
+    return any("human" in name for name in results["simulated_annotators"])
+
+
 def eval_results(
     results: Mapping[str, Any], annotator: str, dataset_id: str, protocol: str
 ) -> list[dict[str, Any]]:
@@ -58,10 +107,12 @@ def eval_results(
         protocol: "official" or "corrected".
 
     Raises:
-        EmoNetFaceError: unknown protocol or model, or nothing is defined for it.
+        EmoNetFaceError: unknown protocol or model, nothing is defined for it, or `dataset_id` is
+            no such id.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+    dataset_id = checked_id(dataset_id)
     entries = [
         EvalResultEntry(
             dataset_id=dataset_id,
@@ -85,15 +136,17 @@ def model_index(
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
+    dataset_id = checked_id(dataset_id)
+    notice = f"; {SIMULATED}" if _simulated_raters(results) else ""
     entries = [
         EvalResult(
             task_type=TASK,
             dataset_type=dataset_id,
-            dataset_name="EmoNet-Face HQ",
+            dataset_name="simulated ratings" if notice else "EmoNet-Face HQ",
             dataset_config="hq",
             dataset_split="test",
             metric_type=measure,
-            metric_name=f"{MEASURES[measure]} ({protocol} protocol)",
+            metric_name=f"{MEASURES[measure]} ({protocol} protocol{notice})",
             metric_value=row["mean"],
             metric_args={
                 "protocol": protocol,
@@ -179,9 +232,7 @@ def _note(results: Mapping[str, Any], row: Mapping[str, Any], measure: str, prot
         text += f"; {level} interval {row['ci_low']:.3f} to {row['ci_high']:.3f}"
     for value in _anchor(results, measure, protocol).values():
         text += f"; raters with each other {value:.3f}"
-    if any("human" in name for name in results["simulated_annotators"]):
-        text += "; simulated raters: a demonstration, no result on EmoNet-Face"
-    return text
+    return f"{text}; {SIMULATED}" if _simulated_raters(results) else text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -189,12 +240,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("results", type=Path, help="results.json of a benchmark")
     parser.add_argument("--annotator", required=True, help="the model's name in the results")
-    parser.add_argument("--dataset-id", required=True, help="the dataset on the Hub: org/name")
+    parser.add_argument(
+        "--dataset-id",
+        help="the dataset on the Hub, org/name; without it the one that was benchmarked, or"
+        f" {PUBLISHED_DATASET} for a file of ratings by people",
+    )
     parser.add_argument("--repo", type=Path, required=True, help="folder of the model repo")
     options = parser.parse_args(argv)
     try:
         results = read_results(options.results)
-        files = write_model_results(options.repo, results, options.annotator, options.dataset_id)
+        dataset_id = options.dataset_id or dataset_of(results)
+        files = write_model_results(options.repo, results, options.annotator, dataset_id)
     except EmoNetFaceError as error:
         print(error, file=sys.stderr)
         return 2

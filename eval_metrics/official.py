@@ -26,6 +26,7 @@ from eval_metrics.emonet_face_agreement.agreement import (
 )
 from eval_metrics.panel import Panel, RatingTable, official_panel
 from eval_metrics.protocols import (
+    P_COULD_BE,
     AnnotatorTest,
     Correlation,
     Difference,
@@ -36,14 +37,12 @@ from eval_metrics.protocols import (
     Statistics,
     agreement_with_people,
     annotator_groups,
+    check_resampling,
     correlations,
     pair_kappas,
     people_pairs,
     people_ratings,
 )
-
-P_COULD_BE = 0.05
-"""An annotator with a larger p counts as one that could be a person."""
 
 _RESAMPLES = 16  # gathered at a time: fits the CPU cache
 
@@ -59,8 +58,9 @@ def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -
             the categories of alpha and one through the models of each Spearman table.
 
     Raises:
-        EmoNetFaceError: see `official_panel`.
+        EmoNetFaceError: see `official_panel` and `check_resampling`.
     """
+    check_resampling(n_resamples, level, seed)
     panel = official_panel(table)
     levels = truncate_to_levels(panel.scores)
     resampling = _Resampling(n_resamples, level, seed)

@@ -14,6 +14,7 @@ import numpy as np
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import N_EMOTIONS
+from eval_metrics.groups import BASELINE_PREFIX, PEOPLE_NAME, is_reserved
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class RatingTable:
         scores: (n_rows, 40) on the 0-7 rating scale, models unbounded; NaN where the row has no
             key for the category.
         where: per row, its place in the source for error messages.
+        n_null_by_people: categories for which a person's row says null instead of having no key;
+            both are NaN in the scores.
     """
 
     annotators: list[str]
@@ -33,6 +36,7 @@ class RatingTable:
     human: list[bool]
     scores: np.ndarray
     where: list[str]
+    n_null_by_people: int = 0
 
     @classmethod
     def joined(cls, tables: Sequence[RatingTable]) -> RatingTable:
@@ -43,6 +47,7 @@ class RatingTable:
             human=[flag for table in tables for flag in table.human],
             scores=np.concatenate([table.scores for table in tables]),
             where=[place for table in tables for place in table.where],
+            n_null_by_people=sum(table.n_null_by_people for table in tables),
         )
 
 
@@ -112,7 +117,8 @@ def official_panel(table: RatingTable) -> Panel:
     its default, the mean). Within a rated cell no value is NaN.
 
     Raises:
-        EmoNetFaceError: fewer than two people, or an annotator flagged both ways.
+        EmoNetFaceError: fewer than two people, an annotator flagged both ways, or one whose name
+            the tables use themselves.
     """
     cells = _cells(table)
     given = np.nan_to_num(table.scores, nan=0.0)
@@ -156,6 +162,13 @@ def _cells(table: RatingTable) -> _Cells:
     human_of = dict(zip(table.annotators, table.human, strict=True))
     if len(human_of) < len(set(zip(table.annotators, table.human, strict=True))):
         raise _flagged_both_ways(table)
+    reserved = next(filter(is_reserved, human_of), None)
+    if reserved is not None:
+        raise EmoNetFaceError(
+            f"{table.where[table.annotators.index(reserved)]}: {reserved!r} is no name for an"
+            f" annotator: the tables call something else so; rename it (names that begin with"
+            f" {BASELINE_PREFIX!r} or end with {PEOPLE_NAME!r} are taken)"
+        )
     people = [name for name, human in human_of.items() if human]
     if len(people) < 2:
         found = f"only one human rater, {people[0]!r}" if people else "no human rater"

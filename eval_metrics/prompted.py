@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emonet_face.errors import EmoNetFaceError
+from eval_metrics.quiet_datasets import without_bars
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -96,10 +97,11 @@ def _load(repo: str, columns: list[str]) -> Dataset | None:
     from datasets.exceptions import DatasetsError
 
     try:
-        found = load_dataset(repo, "hq", split="test", streaming=True).features
-        if not set(columns) <= set(found):
-            return None
-        return load_dataset(repo, "hq", split="test", columns=columns)
+        with without_bars():
+            found = load_dataset(repo, "hq", split="test", streaming=True).features
+            if not set(columns) <= set(found):
+                return None
+            return load_dataset(repo, "hq", split="test", columns=columns)
     except (OSError, ValueError, KeyError, DatasetsError) as error:
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise EmoNetFaceError(f"{repo}: config 'hq' cannot be read ({reason})") from None

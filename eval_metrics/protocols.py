@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emonet_face.errors import EmoNetFaceError
 from emonet_face.reliability import TIERS as TIERS
 from emonet_face.reliability import tier_of as tier_of
 from eval_metrics.emonet_face_agreement.agreement import (
@@ -33,6 +35,24 @@ AGGREGATES: dict[str, Callable[..., Floats]] = {"median": nan_median, "mean": na
 """How the people's ratings of an image become the reference of a Spearman correlation."""
 
 MIN_SHARED_IMAGES = 2
+FEW_IMAGES = 30
+"""A comparison of groups on fewer images than these says so."""
+P_COULD_BE = 0.05
+"""The published line: a larger p of the Mann-Whitney test counts as "could be an annotator"."""
+
+
+def check_resampling(n_resamples: int, level: float, seed: int) -> None:
+    """Whether a bootstrap can be drawn with these.
+
+    Raises:
+        EmoNetFaceError: fewer than 0 resamples, a level outside 0..1, or a seed that is no whole
+            number from 0.
+    """
+    for name, value in (("resamples", n_resamples), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+            raise EmoNetFaceError(f"{name}: {value!r} is given, a whole number from 0 is needed")
+    if not 0 < level < 1:
+        raise EmoNetFaceError(f"confidence level: {level!r} is given, it lies between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -76,12 +96,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class GroupDifference:
-    """Two groups of annotators compared; `p_adjusted` is NaN where the protocol adjusts nothing."""
+    """Two groups of annotators compared.
+
+    Attributes:
+        p_adjusted: NaN where the protocol adjusts nothing.
+        n_images: that all models of both groups have; None where each has its own.
+        note: why so few, where they are fewer than `FEW_IMAGES`.
+    """
 
     group1: str
     group2: str
     difference: Difference
     p_adjusted: float
+    n_images: int | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def read_ratings_file(path: Path) -> RatingTable:
 
 def _read_any_form(path: Path) -> RatingTable:
     annotators, images, human, scores = [], [], [], []
+    n_null = 0
     for rating in track(iter_ratings(path), "Reading ratings"):
         if isinstance(rating, BadRow):
             raise rating.error
@@ -53,14 +54,20 @@ def _read_any_form(path: Path) -> RatingTable:
         images.append(rating.image_id)
         human.append(rating.human)
         scores.append(np.array(rating.scores.scores, dtype=float))
-    return _table(path, annotators, images, human, np.array(scores))
+        n_null += rating.human and rating.scores.n_nulls
+    return _table(path, annotators, images, human, np.array(scores), n_null)
 
 
 def _table(
-    path: Path, annotators: list[str], images: list[str], human: list[bool], scores: Floats
+    path: Path,
+    annotators: list[str],
+    images: list[str],
+    human: list[bool],
+    scores: Floats,
+    n_null_by_people: int = 0,
 ) -> RatingTable:
     where = [f"{path}, row {row}" for row in range(1, len(scores) + 1)]
-    return RatingTable(annotators, images, human, scores, where)
+    return RatingTable(annotators, images, human, scores, where, n_null_by_people)
 
 
 def _read_published_form(path: Path) -> RatingTable:

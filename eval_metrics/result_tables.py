@@ -114,6 +114,8 @@ def _group_differences(statistics: Statistics) -> list[Row]:
             "group2": one.group2,
             **_difference(one.difference),
             "p_adjusted": one.p_adjusted,
+            "n_images": one.n_images,
+            "note": one.note,
         }
         for one in statistics.group_differences
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import image_stem
-from emonet_face.progress import track
 from emonet_face.ratings import Gaps, parse_scores
+from emonet_face.released import checked_name
 from emonet_face.taxonomy import EMOTIONS, N_EMOTIONS, RATING_MAX, RATING_MIN
 from eval_metrics.panel import RatingTable
+from eval_metrics.prediction_file import Record, read_prediction_file
+from eval_metrics.quiet_datasets import without_bars
 from eval_metrics.ratings_file import read_ratings_file
 
 if TYPE_CHECKING:
@@ -36,13 +35,19 @@ class PredictionLog:
         file: its name.
         n_lines: lines read, errors included.
         errors: the lines that say an image could not be read: line, image, error.
-        missing_images: images of the ratings that the file has no scores for.
+        without_face: images in which `predict --faces` found no face.
+        n_other_faces: lines of faces beside the largest of their image, which stands for it.
+        missing_images: images of the ratings that the file has no scores for, for whatever reason.
+        left_out: all of this in words; empty where there is nothing to say.
     """
 
     file: str
     n_lines: int
-    errors: list[dict[str, object]] = field(default_factory=list)
-    missing_images: list[str] = field(default_factory=list)
+    errors: list[Record]
+    without_face: list[str]
+    n_other_faces: int
+    missing_images: list[str]
+    left_out: str
 
 
 def read_ratings(path: Path) -> RatingTable:
@@ -75,13 +80,14 @@ def read_dataset(repo: str) -> RatingTable:
         return dataset.with_format("arrow")[:]
 
     try:
-        configs = get_dataset_config_names(repo)
-        if "hq" not in configs:
-            raise EmoNetFaceError(f"{repo}: no config 'hq'; found {', '.join(configs)}")
-        tables = [_people(rows("hq", ["image_id", "ratings"]), repo)]
-        if "hq_baselines" in configs:
-            columns = ["image_id", "annotator", "scores"]
-            tables.append(_baselines(rows("hq_baselines", columns), repo))
+        with without_bars():
+            configs = get_dataset_config_names(repo)
+            if "hq" not in configs:
+                raise EmoNetFaceError(f"{repo}: no config 'hq'; found {', '.join(configs)}")
+            tables = [_people(rows("hq", ["image_id", "ratings"]), repo)]
+            if "hq_baselines" in configs:
+                columns = ["image_id", "annotator", "scores"]
+                tables.append(_baselines(rows("hq_baselines", columns), repo))
     except EmoNetFaceError:
         raise
     except (OSError, ValueError, KeyError, DatasetsError) as error:
@@ -110,7 +116,7 @@ def _people(table: pa.Table, repo: str) -> RatingTable:
             f"{found.where[row]}, annotator {found.annotators[row]!r}: {EMOTIONS[column]!r} is"
             f" {found.scores[row, column]}: a rating must lie in {RATING_MIN}..{RATING_MAX}"
         )
-    return found
+    return replace(found, n_null_by_people=int(np.isnan(found.scores).sum()))
 
 
 def _baselines(table: pa.Table, repo: str) -> RatingTable:
@@ -148,7 +154,9 @@ def read_predictions(
 ) -> tuple[RatingTable, PredictionLog]:
     """The scores of a file written by `emonet-face predict` or, one annotator, by `annotate`.
 
-    Of `predict` the neutral-subtracted ones are taken, of `annotate` the ratings as they are.
+    Of `predict` the neutral-subtracted ones are taken, of `annotate` the ratings as they are. Both
+    are on the rating scale: nothing is multiplied here, whatever the model is called (`UNIT_SCALE`
+    is for the published ratings alone).
 
     Args:
         name: what the model is called in tables and figures.
@@ -156,73 +164,56 @@ def read_predictions(
         known: the ratings they are compared with.
 
     Raises:
-        EmoNetFaceError: the name is taken, the file cannot be read, or a line (named) is no
-            prediction, stands for an image that the ratings do not have, or repeats one; or no
-            line is usable.
+        EmoNetFaceError: the name is taken, empty or holds control characters; the file cannot be
+            read, or a line (named) is no prediction, stands for an image that the ratings do not
+            have, or repeats one; or no line is usable.
     """
+    name = checked_name(name, "name of the predictions")
     if name in known.annotators:
         raise EmoNetFaceError(f"{name!r} is already an annotator of the ratings; give another name")
+    file = read_prediction_file(path)
     images = set(known.images)
-    line_of: dict[str, int] = {}
-    scores: list[list[float | None]] = []
-    errors: list[dict[str, object]] = []
-    n_lines = 0
-    for number, record in track(_json_lines(path), f"Reading {name}"):
-        n_lines += 1
-        where = f"{path}, line {number}"
-        if "error" in record:
-            errors.append({"line": number, **{key: record.get(key) for key in ("image", "error")}})
-            continue
-        image, values = _prediction(record, where)
-        if image not in images:
-            raise EmoNetFaceError(f"{where}: image {image!r} is not among the rated images")
-        if line_of.setdefault(image, number) != number:
+    scores = []
+    for line in file.scored:
+        values = _scores(line.record, line.where)
+        if line.image_id not in images:
             raise EmoNetFaceError(
-                f"{where}: image {image!r} stands in line {line_of[image]} already;"
-                " one line per image is allowed"
+                f"{line.where}: image {line.image_id!r} is not among the rated images"
             )
         scores.append(values)
     if not scores:
         raise EmoNetFaceError(f"{path}: no line has scores for a rated image")
     table = RatingTable(
         [name] * len(scores),
-        list(line_of),
+        [line.image_id for line in file.scored],
         [False] * len(scores),
         np.array(scores, dtype=float),
-        [f"{path}, line {number}" for number in line_of.values()],
+        [line.where for line in file.scored],
     )
-    return table, PredictionLog(path.name, n_lines, errors, sorted(images - set(line_of)))
+    missing = sorted(images - set(table.images))
+    said = [file.left_out(), f"rated images without scores: {len(missing)}" if missing else ""]
+    log = PredictionLog(
+        path.name,
+        file.n_lines,
+        file.errors,
+        file.without_face,
+        file.n_other_faces,
+        missing,
+        "; ".join(filter(None, said)),
+    )
+    return table, log
 
 
-def _prediction(record: dict[str, object], where: str) -> tuple[str, list[float | None]]:
-    image, values = record.get("image"), record.get(_SCORE_KEY)
+def _scores(record: Record, where: str) -> list[float | None]:
+    values = record.get(_SCORE_KEY)
     gaps: Gaps = "error"
     if values is None and "annotator" in record:  # a line of `annotate`, on the rating scale
         values, gaps = record.get("scores"), "null"  # null: its protocol did not ask
-    if not isinstance(image, str) or not isinstance(values, dict):
+    if not isinstance(values, dict):
         raise EmoNetFaceError(
-            f"{where}: needs 'image' and {_SCORE_KEY!r}, as lines of `emonet-face predict` have"
+            f"{where}: needs {_SCORE_KEY!r}, as lines of `emonet-face predict` have"
         )
     try:
-        return image_stem(image), parse_scores(values, bounded=False, gaps=gaps).scores
+        return parse_scores(values, bounded=False, gaps=gaps).scores
     except EmoNetFaceError as error:
         raise EmoNetFaceError(f"{where}: {error}") from None
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except ValueError as error:
-                    raise EmoNetFaceError(f"{path}, line {number}: is not JSON ({error})") from None
-                if not isinstance(record, dict):
-                    raise EmoNetFaceError(f"{path}, line {number}: is not a JSON object")
-                yield number, record
-    except OSError as error:
-        raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise EmoNetFaceError(f"{path}: is not UTF-8 text") from None

@@ -41,6 +41,33 @@ def summary_rows(results: Mapping[str, Any], protocol: str | None = None) -> lis
     return rows + [_baseline(row, n_images) for row in found.get("baselines", [])]
 
 
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """What a reader of the tables must know of the data, one line each.
+
+    Args:
+        results: what `benchmark` returns.
+
+    Returns:
+        What was left out of files of predictions, people's nulls, and comparisons of groups on few
+        images, those with the same reason in one line.
+    """
+    lines = [
+        f"{name}: {log['left_out']}"
+        for name, log in results["predictions"].items()
+        if log["left_out"]
+    ]
+    nulls = results["counts"]["null_by_people"]
+    if nulls:
+        lines.append(f"nulls in ratings by people, taken as 0 as a missing key is: {nulls}")
+    few: dict[str, list[str]] = {}
+    for protocol in results["protocols"].values():
+        for row in protocol["group_differences"]:
+            if row["note"]:
+                few.setdefault(row["note"], []).append(f"{row['group1']} with {row['group2']}")
+    lines += [f"{', '.join(pairs)}: {note}" for note, pairs in few.items()]
+    return lines
+
+
 def _baseline(row: Mapping[str, Any], n_images: int) -> dict[str, Any]:
     interval = {key: row[f"spearman_{key}"] for key in ("ci_low", "ci_high")}
     spearman = {"mean": row["spearman"], **interval}

@@ -14,11 +14,10 @@ probable category is unmapped is answered wrongly by `top1`.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emonet_face import __version__
@@ -28,6 +27,7 @@ from emonet_face.outputs import made_by, new_folder, write_json
 from emonet_face.ratings import parse_scores
 from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.mappings import ClassMapping, class_of, find_mapping
+from eval_metrics.prediction_file import PredictionFile, Record, ScoredLine, read_prediction_file
 
 MADE_BY = "emonet-face transfer"
 MANIFEST = "results.json"
@@ -62,12 +62,12 @@ class Answers:
 
     Attributes:
         answers: one per image with a label that the mapping has.
-        n_errors: lines that hold an error instead of scores.
+        file: what was read, with the lines that were left out.
         n_outside: images whose label the mapping has no class for.
     """
 
     answers: list[Answer]
-    n_errors: int = 0
+    file: PredictionFile = field(default_factory=PredictionFile)
     n_outside: int = 0
 
 
@@ -77,13 +77,13 @@ class TransferSummary:
 
     Attributes:
         rows: keys `COLUMNS`; NaN for a class without images.
-        n_errors, n_outside: see `Answers`.
+        file, n_outside: see `Answers`.
         coverage: keys `COVERAGE_COLUMNS`, one row per class and `unmapped`: how many of the 40
             categories, and how much of the probability on average.
     """
 
     rows: list[dict[str, object]]
-    n_errors: int
+    file: PredictionFile
     n_outside: int
     coverage: list[dict[str, object]]
 
@@ -125,66 +125,44 @@ def answer(scores: list[float], true_class: str, mapping: ClassMapping) -> Answe
 def read_answers(path: Path, mapping: ClassMapping) -> Answers:
     """Every prediction line answered by the three rules.
 
-    A line is `predict`'s own, or the published `{"image_path", "results": {"model_<slug>_best":
-    {"mean_subtracted": number, ...}}}`. The true class comes from a `label` field (class name or
+    A line is `predict`'s own (with `--faces` the largest face stands for its image), or the
+    published `{"image_path", "results": {"model_<slug>_best": {"mean_subtracted": number,
+    ...}}}`. The true class comes from a `label` field (class name or
     AffectNet id 0..7) or else from the end of the file name (`0003_Surprised.jpg`).
 
     Raises:
         EmoNetFaceError: the first line that cannot be used, named; a file without answers.
     """
-    answers, n_errors, n_outside = [], 0, 0
-    seen: dict[str, int] = {}
-    for number, line in _lines(path):
+    file = read_prediction_file(path, image_id=str)
+    answers, n_outside = [], 0
+    for line in file.scored:
         try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise EmoNetFaceError("is not a JSON object")
-            if "error" in record:
-                n_errors += 1
-                continue
-            image, label, scores = _labelled(record)
-            first = seen.setdefault(image, number)
-            if first != number:
-                raise EmoNetFaceError(f"image {image!r} already stands in line {first}")
+            label, scores = _labelled(line)
             true_class = mapping.labels.get(label)
             if true_class is None:
                 n_outside += 1
                 continue
-            answers.append(replace(answer(scores, true_class, mapping), image=image))
-        except (EmoNetFaceError, json.JSONDecodeError) as error:
-            raise EmoNetFaceError(f"{path}, line {number}: {error}") from None
+            answers.append(replace(answer(scores, true_class, mapping), image=line.image))
+        except EmoNetFaceError as error:
+            raise EmoNetFaceError(f"{line.where}: {error}") from None
     if not answers:
         left = f"; {n_outside} images have labels that {mapping.name} has no class for"
         raise EmoNetFaceError(f"{path}: holds no predictions{left if n_outside else ''}")
-    return Answers(answers, n_errors, n_outside)
+    return Answers(answers, file, n_outside)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise EmoNetFaceError(f"{path}: is not UTF-8 text") from None
-
-
-def _labelled(record: Mapping[str, object]) -> tuple[str, str, list[float]]:
-    """Image, label and scores of a line."""
-    image = record.get("image_path", record.get("image"))
-    if not isinstance(image, str):
-        raise EmoNetFaceError("no 'image_path' or 'image' with a file name")
+def _labelled(line: ScoredLine) -> tuple[str, list[float]]:
+    """Label and scores of a line."""
+    record = line.record
     if "label" in record:
         label = class_of(record["label"], "'label'")
     else:
-        word = re.split(r"[_\W]", image_stem(image))[-1]
-        label = class_of(word if not word.isdigit() else None, f"file name {image!r}")
-    return image, label, parse_scores(_neutral_subtracted(record), bounded=False).scores
+        word = re.split(r"[_\W]", image_stem(line.image))[-1]
+        label = class_of(word if not word.isdigit() else None, f"file name {line.image!r}")
+    return label, parse_scores(_neutral_subtracted(record), bounded=False).scores
 
 
-def _neutral_subtracted(record: Mapping[str, object]) -> dict[str, object]:
+def _neutral_subtracted(record: Record) -> dict[str, object]:
     if isinstance(record.get("neutral_subtracted"), dict):
         return record["neutral_subtracted"]
     results = record.get("results")
@@ -211,7 +189,7 @@ def summarise(found: Answers, mapping: ClassMapping) -> TransferSummary:
     answers = found.answers
     rows = [row(name, [a for a in answers if a.true_class == name]) for name in mapping.classes]
     rows.append(row("overall", answers))
-    return TransferSummary(rows, found.n_errors, found.n_outside, _coverage(answers, mapping))
+    return TransferSummary(rows, found.file, found.n_outside, _coverage(answers, mapping))
 
 
 def _coverage(answers: list[Answer], mapping: ClassMapping) -> list[dict[str, object]]:
@@ -283,7 +261,9 @@ def _results(summary: TransferSummary, target: str, mapping: ClassMapping) -> di
             "coverage": [plain(row) for row in summary.coverage],
         },
         "hit_threshold": HIT_THRESHOLD,
-        "n_error_lines": summary.n_errors,
+        "n_error_lines": len(summary.file.errors),
+        "n_images_without_face": len(summary.file.without_face),
+        "n_other_faces": summary.file.n_other_faces,
         "n_images_outside": summary.n_outside,
         "classes": [plain(row) for row in summary.rows],
     }

@@ -1,190 +1,83 @@
-"""Labels for a run of faces: the front door of the annotators.
+"""Labels for faces: the front door of the annotators.
 
-    from generation.annotate import annotate
-    annotate(Path("run"), Path("hq.csv"))                          # 4 simulated people per face
-    annotate(Path("run"), Path("binary.csv"), protocol="votes")    # the cascade of yes/no votes
-    annotate(Path("run"), Path("big.jsonl"))                       # the simulated machine
+    from generation.annotate import ModelOptions, annotate
+    annotate("run", Path("hq.csv"))                          # 4 simulated people per face
+    annotate("run", Path("binary.csv"), protocol="votes")    # the cascade of yes/no votes
+    annotate("faces", Path("vlm.jsonl"), annotator="openai", options=ModelOptions("gpt-4o"))
 
-The annotators are simulated and say so in their names and, in JSON lines, in a field. The labels
-of an image depend on the seed, its id and its latent intensities alone: not on the other images,
-nor on their order.
+Whatever is simulated says so in its names and, in JSON lines, in a field.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import index_images
-from emonet_face.outputs import new_file
-from emonet_face.progress import track
-from emonet_face.ratings import Scores
-from emonet_face.released import (
-    RATING_COLUMNS,
-    VOTE_COLUMNS,
-    Rating,
-    Vote,
-    write_ratings,
-    write_votes,
-)
-from emonet_face.taxonomy import EMOTIONS
-from generation.cascade import cast_votes
-from generation.raters import (
-    MACHINE,
-    dimensions_of,
-    generator,
-    panel,
-    rate,
-    rate_as_machine,
-)
-from generation.run import check_finished
-from generation.sidecars import Face, read_face
+from generation.annotators.machine import READOUT, ModelOptions, annotate_by_model
+from generation.annotators.protocols import PROTOCOLS as RATING_PROTOCOLS
+from generation.annotators.simulated import PROTOCOLS as SIMULATED_PROTOCOLS
+from generation.annotators.simulated import simulate
 
-Label = Rating | Vote
+PROTOCOLS: dict[str, tuple[str, ...]] = {
+    "openai": tuple(RATING_PROTOCOLS),
+    "transformers": (*RATING_PROTOCOLS, READOUT),
+    "simulated": SIMULATED_PROTOCOLS,
+}
+"""Annotator -> its protocols. A readout needs all logits, which only a local model gives."""
 
-ANNOTATORS = ("simulated",)
-PROTOCOLS = ("sliders", "votes", "multi-shot")
 DEFAULT_PROTOCOL = {".csv": "sliders", ".jsonl": "multi-shot"}
-"""Suffix of the output -> protocol where none is named; no other suffix is allowed."""
+"""Suffix of the output -> protocol of the simulated annotators where none is named; no other suffix
+is allowed. Models take "multi-shot"."""
 
 
 def annotate(
-    source: Path,
+    source: str | Path,
     out: Path,
     *,
     annotator: str = "simulated",
     protocol: str | None = None,
     seed: int = 0,
+    options: ModelOptions | None = None,
 ) -> dict[str, object]:
-    """Label every image of a run.
+    """Label every image of a source.
 
     Args:
-        source: a run folder made with the schematic backend.
-        out: `.csv` (hq.csv form; for votes binary.csv form) or `.jsonl`, one object a line: a
-            rating has "image", "annotator", "protocol", "simulated", "scores" (40) and, from the
-            machine, "dimensions"; a vote has "emotion", "role" ("target" or "contrast") and
-            "present" instead of scores.
-        annotator: "simulated".
-        protocol: "sliders" (four of eight simulated people per image), "votes" (the cascade) or
-            "multi-shot" (the simulated machine). None: `DEFAULT_PROTOCOL` of the suffix.
-        seed: 0 or more.
+        source: a run folder; for models also any folder of images, a dataset repo or a Hub id.
+        out: `.jsonl` (all, with raw replies) or `.csv` (hq.csv form; binary.csv form for votes).
+        annotator: one of PROTOCOLS.
+        protocol: one of the annotator's PROTOCOLS; None for its default.
+        seed: 0 or more; of simulated annotators, of a model's sampling, of the shuffled control.
+        options: of a model; needed by "openai" and "transformers", and by no other.
 
     Returns:
-        "out", "annotator", "protocol", "simulated" (bool), "images", "labels" (rows written).
+        See `simulated.simulate` and `machine.annotate_by_model`.
 
     Raises:
-        EmoNetFaceError: an unknown name or suffix, an unfinished run, a sidecar that is missing or
-            damaged or has no intensities, or `out` exists and is not ours. Nothing is written then.
+        EmoNetFaceError: an unknown name, protocol or suffix, or what those two say.
     """
     protocol = _checked_protocol(out, annotator, protocol, seed)
-    check_finished(source)
-    images = list(index_images(source).values())
-    if not images:
-        raise EmoNetFaceError(f"{source}: holds no images")
-    count = 0
-
-    def labelled() -> Iterator[tuple[Face, list[Label]]]:
-        nonlocal count
-        for image in track(images, f"labels ({protocol})"):
-            face = read_face(image)
-            labels = _LABELS[protocol](face, seed)
-            count += len(labels)
-            yield face, labels
-
-    with new_file(out, _is_ours) as aside:
-        _write(aside, labelled(), protocol, as_lines=out.suffix == ".jsonl")
-    return {
-        "out": str(out),
-        "annotator": annotator,
-        "protocol": protocol,
-        "simulated": True,
-        "images": len(images),
-        "labels": count,
-    }
+    if annotator == "simulated":
+        if options is not None:
+            raise EmoNetFaceError("the simulated annotators take no --model and no control")
+        return simulate(Path(source), out, protocol, seed)
+    if options is None:
+        raise EmoNetFaceError(f"the {annotator} annotator needs --model")
+    return annotate_by_model(str(source), out, annotator, protocol, seed, options)
 
 
 def _checked_protocol(out: Path, annotator: str, protocol: str | None, seed: int) -> str:
-    if annotator not in ANNOTATORS:
-        raise EmoNetFaceError(f"unknown annotator {annotator!r}; allowed: {', '.join(ANNOTATORS)}")
+    if annotator not in PROTOCOLS:
+        raise EmoNetFaceError(f"unknown annotator {annotator!r}; allowed: {', '.join(PROTOCOLS)}")
     if out.suffix not in DEFAULT_PROTOCOL:
         allowed = " or ".join(DEFAULT_PROTOCOL)
         raise EmoNetFaceError(f"{out}: labels are written to {allowed}, not {out.suffix!r}")
-    protocol = DEFAULT_PROTOCOL[out.suffix] if protocol is None else protocol
-    if protocol not in PROTOCOLS:
+    if protocol is None:
+        protocol = DEFAULT_PROTOCOL[out.suffix] if annotator == "simulated" else "multi-shot"
+    if protocol not in PROTOCOLS[annotator]:
         raise EmoNetFaceError(
             f"the {annotator} annotator has no protocol {protocol!r}; allowed:"
-            f" {', '.join(PROTOCOLS)}"
+            f" {', '.join(PROTOCOLS[annotator])}"
         )
     if seed < 0:
         raise EmoNetFaceError(f"seed is {seed}: must be 0 or more")
     return protocol
-
-
-def _sliders(face: Face, seed: int) -> list[Label]:
-    ratings: list[Label] = []
-    for rater in panel(face.image_id, seed):
-        rng = generator(seed, face.image_id, f"sliders {rater.name}")
-        values = rate(face.intensities, rater, rng)
-        scores = Scores([float(value) for value in values])
-        ratings.append(Rating(face.image, face.image_id, rater.name, True, scores))
-    return ratings
-
-
-def _votes(face: Face, seed: int) -> list[Label]:
-    return [*cast_votes(face.image_id, face.target, face.intensities, seed)]
-
-
-def _multi_shot(face: Face, seed: int) -> list[Label]:
-    rng = generator(seed, face.image_id, MACHINE)
-    values = rate_as_machine(face.intensities, rng)
-    scores = Scores([float(value) for value in values], dimensions_of(face.intensities))
-    return [Rating(face.image, face.image_id, MACHINE, False, scores)]
-
-
-_LABELS: dict[str, Callable[[Face, int], list[Label]]] = {
-    "sliders": _sliders,
-    "votes": _votes,
-    "multi-shot": _multi_shot,
-}
-
-
-def _write(
-    path: Path, labelled: Iterable[tuple[Face, list[Label]]], protocol: str, *, as_lines: bool
-) -> None:
-    if as_lines:
-        with path.open("w", encoding="utf-8") as stream:
-            for face, labels in labelled:
-                for label in labels:
-                    stream.write(json.dumps(_line(face, label, protocol), ensure_ascii=False))
-                    stream.write("\n")
-        return
-    write = write_votes if protocol == "votes" else write_ratings
-    write(path, (label for _, labels in labelled for label in labels))
-
-
-def _line(face: Face, label: Label, protocol: str) -> dict[str, object]:
-    line: dict[str, object] = {
-        "image": face.image,
-        "annotator": label.annotator,
-        "protocol": protocol,
-        "simulated": True,
-    }
-    if isinstance(label, Vote):
-        role = "target" if label.emotion == face.target else "contrast"
-        return {**line, "emotion": label.emotion, "role": role, "present": label.present}
-    line["scores"] = dict(zip(EMOTIONS, label.scores.scores, strict=True))
-    if label.scores.dimensions:
-        line["dimensions"] = label.scores.dimensions
-    return line
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file holds simulated labels: a published table has the same header, other names."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        first, second = stream.readline(1_000_000), stream.readline(1_000_000)
-    if path.suffix == ".jsonl":
-        return '"simulated": true' in first
-    headers = (",".join(RATING_COLUMNS), ",".join(VOTE_COLUMNS))
-    return first.rstrip("\n") in headers and ",simulated-" in second

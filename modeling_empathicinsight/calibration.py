@@ -101,6 +101,11 @@ def calibrate(
     return calibration
 
 
+def old_exports(folder: Path) -> list[Path]:
+    """ONNX files of a model repo: each holds the calibration of the time when it was written."""
+    return sorted(Path(folder).rglob("*.onnx"))
+
+
 def split(image_ids: list[str], holdout: float, seed: int) -> np.ndarray:
     """(n,) int: to which of PARTS each image goes, by the rank of a hash of its id and the seed."""
     ranked = sorted(

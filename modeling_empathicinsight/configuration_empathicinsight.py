@@ -6,7 +6,10 @@ This file is uploaded with the weights. It needs numpy and transformers >= 5.6, 
 from __future__ import annotations
 
 import math
+import reprlib
+from collections.abc import Callable
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -70,8 +73,9 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         id2label, label2id: names of the 40 categories; they follow from `output_names`.
 
     Raises:
-        ValueError: wrong number of names or means, labels that differ from the output names,
-            an unknown head size, another kind of tower, a calibration that is not complete.
+        ValueError: a field of another type, wrong number of names or means, labels that differ from
+            the output names, an unknown head size, another kind of tower or one that cannot be
+            built, a calibration that is not complete.
 
     >>> config = EmpathicInsightFaceConfig(head_size="large")
     >>> config.head_hidden_sizes, config.embedding_size, config.num_labels
@@ -98,6 +102,8 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         num_labels: int | None = None,
         **kwargs: Any,
     ) -> None:
+        given = locals()
+        _check_types({name: given[name] for name in _TYPES})
         self.vision_config = _tower_config(vision_config)
         self.head_size, self.head_hidden_sizes = _head_sizes(head_size, head_hidden_sizes)
         self.head_dropout = head_dropout
@@ -141,6 +147,7 @@ class EmpathicInsightFaceConfig(PreTrainedConfig):
         Raises:
             ValueError: see the class.
         """
+        _check_types({name: getattr(self, name) for name in _TYPES})
         names = self.output_names
         if len(names) not in (N_EMOTIONS, N_EMOTIONS + 4) or len(set(names)) != len(names):
             raise ValueError(
@@ -244,7 +251,71 @@ def _tower_config(given: Any) -> SiglipVisionConfig | Siglip2VisionConfig:
     )
     if kind not in TOWER_CONFIGS:
         raise ValueError(f"vision_config is a {kind!r}: must be one of {', '.join(TOWER_CONFIGS)}")
-    return TOWER_CONFIGS[kind](**fields) if isinstance(fields, dict) else fields
+    if not isinstance(fields, dict):
+        return fields
+    try:
+        return TOWER_CONFIGS[kind](**fields)
+    except Exception as error:  # transformers' own checks raise no common class
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"vision_config cannot be used ({reason})") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_list(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list | tuple) and all(map(fits, value))
+
+
+def _is_scale(value: Any) -> bool:
+    fits = _is_list(value, _is_number) and len(value) == 2
+    return fits and -math.inf < value[0] < value[1] < math.inf
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
+
+
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "head_hidden_sizes": (
+        "a list of whole numbers above 0",
+        lambda v: _is_list(v, lambda size: isinstance(size, int) and size > 0) and len(v) > 0,
+    ),
+    "head_dropout": ("a number from 0 to below 1", lambda v: _is_number(v) and 0 <= v < 1),
+    "output_names": ("a list of strings", lambda v: _is_list(v, _is_name)),
+    "neutral_means": ("a list of numbers", lambda v: _is_list(v, _is_number)),
+    "score_scale": ("[low, high], two numbers", _is_scale),
+    "dimension_scales": (
+        "a dictionary of name -> [low, high]",
+        lambda v: isinstance(v, dict) and _is_list([*v.values()], _is_scale),
+    ),
+    "id2label": (
+        "a dictionary of number -> name",
+        lambda v: (
+            isinstance(v, dict) and _is_list([*v], _is_index) and _is_list([*v.values()], _is_name)
+        ),
+    ),
+    "label2id": (
+        "a dictionary of name -> number",
+        lambda v: isinstance(v, dict) and _is_list([*v.values()], _is_index),
+    ),
+}
+"""Field -> what it must be, in words and as a test. None is allowed where it is a default."""
+
+_NEVER_NONE = ("head_dropout", "score_scale")
+
+
+def _check_types(fields: dict[str, Any]) -> None:
+    """Raise ValueError at the first of `_TYPES` that is something else."""
+    for name, value in fields.items():
+        kind, fits = _TYPES[name]
+        if not (value is None and name not in _NEVER_NONE) and not fits(value):
+            raise ValueError(f"{name} is {reprlib.repr(value)}: must be {kind}")
 
 
 def _check_calibration(calibration: Any, names: list[str], scale: list[float]) -> None:
@@ -257,8 +328,12 @@ def _check_calibration(calibration: Any, names: list[str], scale: list[float]) -
             raise ValueError(
                 f"calibration of {name!r}: `scores` must increase, `ratings` must not decrease and"
                 f" lie in {scale[0]:g}..{scale[1]:g}, `half_widths` must not be negative; all of"
-                " one length"
+                " one length; `alpha` must be a number and `tier` a name, or None"
             )
+
+
+_NOTES = {"alpha": _is_number, "tier": _is_name}
+"""What a category's calibration may say beside its knots."""
 
 
 def _has_knots(entry: Any, scale: list[float]) -> bool:
@@ -270,6 +345,7 @@ def _has_knots(entry: Any, scale: list[float]) -> bool:
             and all(a < b for a, b in pairwise(knots))
             and all(a <= b for a, b in pairwise([scale[0], *ratings, scale[1]]))
             and min(widths) >= 0
+            and all(entry.get(key) is None or fits(entry[key]) for key, fits in _NOTES.items())
         )
     except (TypeError, KeyError):  # not a dictionary, a key missing, or no lists of numbers
         return False

@@ -112,13 +112,16 @@ def conformal_factor(curve: Curve, scores: Floats, ratings: Floats, coverage: fl
 
 
 def half_widths(curve: Curve, factor: float, span: float) -> Floats:
-    """Half the width of the interval at each knot, (k,), rounded up.
+    """Half the width of the interval at each knot, (k,), rounded up and one last digit wider.
+
+    The rating that decides the factor lies on the edge of its interval. The further digit keeps it
+    inside, whatever rounding of float64 or float32 the interval is put together with.
 
     An infinite factor gives `span` everywhere: with it an interval covers the whole scale.
     """
     if math.isinf(factor):
         return np.full_like(curve.spreads, span)
-    return np.ceil(factor * curve.spreads * 10**DIGITS) / 10**DIGITS
+    return (np.ceil(factor * curve.spreads * 10**DIGITS) + 1) / 10**DIGITS
 
 
 def covered(low: Floats, high: Floats, ratings: Floats) -> Floats:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import decode, iter_images
+from emonet_face.imaging import MAX_FILE_BYTES, decode, iter_images, read_bytes
 from modeling_empathicinsight.configuration_empathicinsight import N_EMOTIONS
 from modeling_empathicinsight.predict_onnx import EmpathicInsightFaceOnnx
 from modeling_empathicinsight.predict_onnx import decode as decode_alone
@@ -66,7 +66,8 @@ class Pictures:
                 f"{folder}: holds {len(paths)} images; the parity report needs {N_PICTURES}"
             )
         return cls(
-            f"the first {N_PICTURES} images of a given folder", [p.read_bytes() for p in paths]
+            f"the first {N_PICTURES} images of a given folder",
+            [read_bytes(path, MAX_FILE_BYTES) for path in paths],
         )
 
 

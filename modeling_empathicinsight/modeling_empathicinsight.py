@@ -22,6 +22,16 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_empathicinsight import N_EMOTIONS, EmpathicInsightFaceConfig
 
+_TOWER_KEYWORDS = (
+    "interpolate_pos_encoding",
+    "pixel_attention_mask",
+    "spatial_shapes",
+    "output_attentions",
+    "output_hidden_states",
+)
+"""What `forward` hands on to the tower. Anything else it was given would be passed over in silence,
+`labels` too: there is no loss here."""
+
 _NARROW = 256
 """Widths of first layers up to which heads are interleaved: Small's 128, not Large's 1024."""
 
@@ -123,7 +133,15 @@ class EmpathicInsightHeads(nn.Module):
         )
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Normalised embeddings (batch, in_features) -> scores (batch, n_outputs)."""
+        """Normalised embeddings (batch, in_features) -> scores (batch, n_outputs).
+
+        In the weights' own precision, inside `torch.autocast` too: it is what makes small
+        differences between scores, and the products are small ones.
+        """
+        device = embedding.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self(embedding)
         first, *others = self.layers
         embedding = embedding.to(first.weight.dtype)
         hidden = None
@@ -155,7 +173,18 @@ def _check_finite(values: torch.Tensor, name: str) -> None:
 
 
 class EmpathicInsightFaceModel(PreTrainedModel):
-    """Images, or embeddings of images -> raw scores of all outputs."""
+    """Images, or embeddings of images -> raw scores of all outputs.
+
+    The heads stay in float32 when the model is loaded with `dtype=` or runs inside
+    `torch.autocast`; `model.half()`, `model.bfloat16()` and `model.to(dtype)` round them as well.
+
+    The image processor saved with the model is the stock one: it takes pictures as
+    `convert("RGB")` gives them, so transparency is dropped and 16-bit grey is clipped. The commands
+    (`emonet-face predict`, predict_onnx.py, the page) lay transparency over white, scale 16 bits to
+    8 and turn a picture upright; `emonet-face predict` also resizes large pictures by a kernel of
+    its own, which is off by up to one grey level. Of an opaque, upright 8-bit picture all give
+    the same but for that.
+    """
 
     config_class = EmpathicInsightFaceConfig
     main_input_name = "pixel_values"
@@ -304,12 +333,20 @@ class EmpathicInsightFaceModel(PreTrainedModel):
             kwargs: go to the tower (see `embed`).
 
         Raises:
-            ValueError: both or none given, another shape, whole numbers, or values that are not
-                finite, the image named. That last look is not taken inside torch.compile, an export
-                or a CUDA graph: there such an image gets NaN throughout, the others are unharmed.
+            ValueError: both or none given, a keyword that is not the tower's (`labels` is one: the
+                heads are fitted by `emonet-face train`, and no loss is computed here), another
+                shape, whole numbers, or values that are not finite, the image named. That last look
+                is not taken inside torch.compile, an export or a CUDA graph: there such an image
+                gets NaN throughout, the others are unharmed.
         """
         if (pixel_values is None) == (image_embeds is None):
             raise ValueError("give either pixel_values or image_embeds, and not both")
+        unknown = [name for name in kwargs if name not in _TOWER_KEYWORDS]
+        if unknown:
+            raise ValueError(
+                f"{unknown[0]!r} is no argument of the model, which computes no loss; beside"
+                f" pixel_values or image_embeds it takes {', '.join(_TOWER_KEYWORDS)}"
+            )
         if image_embeds is None:
             embedding = self.embed(pixel_values, **kwargs)
         elif image_embeds.ndim != 2 or image_embeds.shape[1] != self.config.embedding_size:

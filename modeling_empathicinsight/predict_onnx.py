@@ -20,8 +20,11 @@ from __future__ import annotations
 import argparse
 import glob
 import json
+import os
+import stat
 import sys
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -34,9 +37,21 @@ from PIL.ImageOps import exif_transpose
 METADATA_KEY = "emonet_face"
 """Under this key an exported file says, as JSON, what goes in and what comes out."""
 
+_NEEDED = (
+    "output_names",
+    "n_emotions",
+    "neutral_means",
+    "image_size",
+    "resample",
+    "score_scale",
+    "calibration",
+)
+
 FORMAT = 1
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_FILE_BYTES = 200_000_000
 MAX_PIXELS = 64_000_000
+MAX_BATCH = 4096
 
 
 class EmpathicInsightFaceOnnx:
@@ -160,6 +175,9 @@ def _metadata(session: Any, path: str | Path) -> dict[str, Any]:
             f" {METADATA_KEY!r} of format {FORMAT} (it takes {takes});"
             " give a file that `emonet-face export` wrote"
         )
+    missing = [key for key in _NEEDED if key not in metadata]
+    if missing:
+        raise ValueError(f"{path}: its metadata {METADATA_KEY!r} lack {missing[0]!r}; export again")
     return metadata
 
 
@@ -167,17 +185,49 @@ def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
 
 
-def read_picture(path: str | Path) -> Image.Image:
+def read_picture(path: str | Path, where: str | None = None) -> Image.Image:
     """An image file -> RGB picture, upright.
 
+    Args:
+        path: of a PNG, JPEG or WebP file.
+        where: what to call the image in an error; None: its path.
+
     Raises:
-        ValueError: not there, not an image, cut off, animated or larger than MAX_PIXELS.
+        ValueError: not there, a pipe or a device, not an image, cut off, animated, or larger than
+            MAX_FILE_BYTES or MAX_PIXELS.
     """
+    where = where or str(path)
     try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe waits, a device may never end
+            raise ValueError(f"{where}: is no regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ValueError(
+                f"{where}: has {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are allowed"
+            )
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    return decode(data, str(path))
+        raise ValueError(f"{where}: cannot be read ({error.strerror})") from None
+    picture = decode(data, where)
+    if not _is_whole(data):
+        raise ValueError(f"{where}: is damaged or cut off, though a picture comes out of it")
+    return picture
+
+
+def _is_whole(data: bytes) -> bool:
+    """What a decoder passes over: the end mark, which it does not need, and a PNG's checksums."""
+    if data.startswith(b"\xff\xd8"):
+        # A thumbnail inside has an end of its own, so it must follow the start of the last scan.
+        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    place, kind = 8, b""
+    while data.startswith(b"\x89PNG") and kind != b"IEND":
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        kind = data[place + 4 : place + 8]
+        checksum = int.from_bytes(data[end : end + 4], "big")
+        if len(data) < end + 4 or zlib.crc32(memoryview(data)[place + 4 : end]) != checksum:
+            return False
+        place = end + 4
+    return True
 
 
 def decode(data: bytes, where: str) -> Image.Image:
@@ -213,7 +263,8 @@ def decode(data: bytes, where: str) -> Image.Image:
 def _refusal(image: Image.Image) -> str | None:
     if image.width * image.height > MAX_PIXELS:
         return f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} allowed"
-    if getattr(image, "n_frames", 1) > 1:
+    # Cameras put a small or a second view behind a JPEG ("MPO"): the first picture is meant.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         return "is animated; one still picture is expected"
     return None
 
@@ -232,13 +283,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def find_pictures(paths: Sequence[str]) -> dict[str, str | None]:
     """Files, folders (recursively) and globs -> name of each image file, or of a path that leads
     to none, and in that case why. In input order; a file named twice stands once."""
-    found: dict[str, str | None] = {}
+    found: dict[str, tuple[str, str | None]] = {}  # by absolute path: a.png and ./a.png are one
     for path in paths:
         names, error = _expand(path)
-        found.update({name: None for name in names if name not in found})
+        for name in names:
+            found.setdefault(os.path.abspath(name), (name, None))
         if error:
-            found.setdefault(path, error)
-    return found
+            found.setdefault(os.path.abspath(path), (path, error))
+    return dict(found.values())
 
 
 def _expand(path: str) -> tuple[list[str], str | None]:
@@ -299,8 +351,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     n = n_errors = 0
     try:
-        if given.batch_size < 1:
-            raise ValueError(f"--batch-size is {given.batch_size}: must be 1 or more")
+        if not 1 <= given.batch_size <= MAX_BATCH:
+            raise ValueError(f"--batch-size is {given.batch_size}: must lie in 1..{MAX_BATCH}")
         model = EmpathicInsightFaceOnnx(given.model)
         if given.calibrated:
             model.calibrate(model.neutral_means)  # raises before anything is read, if it must
@@ -312,6 +364,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in score_files(model, given.paths, *options):
             print(json.dumps(line, ensure_ascii=False, allow_nan=False), flush=True)
             n, n_errors = n + 1, n_errors + ("error" in line)
+    except BrokenPipeError:  # whoever reads the lines has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, ModuleNotFoundError) as error:
         print(f"predict_onnx: {error}", file=sys.stderr)
         return 2

@@ -32,6 +32,10 @@ from modeling_empathicinsight.source import batches
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "bfloat16", "float16")
+MAX_BATCH = 4096
+
+_MOST_AHEAD = 64
+"""Inputs that may wait, resized, for the model: more would take memory and save no time."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ def predict(
 ) -> Summary:
     """Score images with a model repo.
 
+    Pictures are turned upright, transparency is laid over white and 16 bits are scaled to 8, as in
+    predict_onnx.py and on the page. The pipeline, and the image processor saved with the model, do
+    what `convert("RGB")` does: they drop transparency and clip 16-bit grey. Pictures of at least
+    twice the model's size are resized in a faster way, within one grey level of that processor.
+
     Each line is {"image", "scores": {40 names}, "dimensions": {4 slugs} or null,
     "neutral_subtracted": {40}, "distribution": {40}, "top": [[name, probability], ...]}: raw scores
     near the rating scale 0-7; these less the model's neutral means; and the softmax of the latter.
@@ -98,7 +107,7 @@ def predict(
         out: JSON lines, or a table if it ends in .csv (see `prediction_lines.Table`). It appears
             when it is complete; a call that ended early is taken up by an equal one. None: JSON
             lines on standard output.
-        batch_size: images or faces at a time.
+        batch_size: images or faces at a time, 1..MAX_BATCH.
         top_k: length of "top", 1..40.
         faces: score the faces in each image, cut out with the margin of `face_crops`, and not the
             whole image.
@@ -114,10 +123,10 @@ def predict(
             neutral means, or no calibration where it is asked for, there is no such device, its
             memory is too small for a batch, or `out` exists and holds something else.
     """
-    if not 1 <= top_k <= N_EMOTIONS or batch_size < 1:
+    if not 1 <= top_k <= N_EMOTIONS or not 1 <= batch_size <= MAX_BATCH:
         raise EmoNetFaceError(
             f"top_k is {top_k}, must lie in 1..{N_EMOTIONS}; batch_size is {batch_size},"
-            " must be 1 or more"
+            f" must lie in 1..{MAX_BATCH}"
         )
     inputs = find_inputs(paths)
     detector = _detector(face_detector) if faces or face_detector else None
@@ -156,7 +165,7 @@ def _write(
     n_done = n_resumed = counts.pop("inputs", 0)
     if not n_resumed:
         file.write(form.header)
-    ready = look_ahead(cut, inputs[n_resumed:], ahead=batch_size)
+    ready = look_ahead(cut, inputs[n_resumed:], ahead=min(batch_size, _MOST_AHEAD))
     pieces = chain.from_iterable(track(ready, "scoring", len(inputs) - n_resumed))
     for batch, scores in _one_behind(batches(pieces, batch_size), score.start):
         for record in score.records(batch, scores):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import decode, iter_images
+from emonet_face.imaging import MAX_FILE_BYTES, check_whole, decode, iter_images, read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,11 +37,10 @@ class Input:
         """
         if self.error:
             raise EmoNetFaceError(self.error)
-        try:
-            data = Path(self.name).read_bytes()
-        except OSError as error:
-            raise EmoNetFaceError(f"{self.name}: cannot be read ({error.strerror})") from None
-        return decode(data, self.name)
+        data = read_bytes(Path(self.name), MAX_FILE_BYTES)
+        picture = decode(data, self.name)
+        check_whole(data, self.name)
+        return picture
 
 
 def find_inputs(paths: Sequence[str | Path]) -> list[Input]:
@@ -51,13 +51,13 @@ def find_inputs(paths: Sequence[str | Path]) -> list[Input]:
     Raises:
         EmoNetFaceError: nothing leads to a file.
     """
-    found: dict[str, Input] = {}
+    found: dict[str, Input] = {}  # by absolute path: a.png and ./a.png are one file
     for path in map(str, paths):
         names, error = _expand(path)
         for name in names:
-            found.setdefault(name, Input(name))
+            found.setdefault(os.path.abspath(name), Input(name))
         if error:
-            found.setdefault(path, Input(path, error))
+            found.setdefault(os.path.abspath(path), Input(path, error))
     if all(entry.error for entry in found.values()):
         reasons = "; ".join(f"{entry.name}: {entry.error}" for entry in found.values())
         raise EmoNetFaceError(f"no images to score ({reasons or 'no paths given'})")

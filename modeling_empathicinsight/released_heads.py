@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.imaging import MAX_FILE_BYTES, read_bytes
 from emonet_face.ratings import resolve_output
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES
@@ -26,6 +27,8 @@ from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHea
 _FILE = re.compile(r"model_(.+)_best\.pth")
 _LAYER_STEP = 3
 """A linear layer stands at every third place, before its ReLU and its dropout."""
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _CALLED_FOR = re.compile(r"GLOBAL ([\w.]+\w)")
 
@@ -77,7 +80,7 @@ def read_heads(folder: Path, size: str | None = None) -> ReleasedHeads:
     names = _complete(paths, folder)
     states, sizes, widths, hashes = {}, {}, {}, {}
     for name in names:
-        data = _bytes(paths[name])
+        data = read_bytes(paths[name], MAX_FILE_BYTES)  # the largest released one has 7.4 million
         hashes[name] = hashlib.sha256(data).hexdigest()
         states[name], sizes[name], widths[name] = _layers(data, paths[name])
     first = names[0]
@@ -130,13 +133,6 @@ def _complete(paths: dict[str, Path], folder: Path) -> list[str]:
     return names
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-
-
 def _layers(data: bytes, path: Path) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], str, int]:
     """One file -> its layers, its size and the width of the embedding it takes."""
     state = _load(data, path)
@@ -157,8 +153,8 @@ def _layers(data: bytes, path: Path) -> tuple[list[tuple[torch.Tensor, torch.Ten
                 )
     for key, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise EmoNetFaceError(f"{path}: {key} holds values that are not finite")
-    return [(tensors[w].float(), tensors[b].float()) for w, b in keys], size, width
+            raise EmoNetFaceError(f"{path}: {key} holds values that are not finite in float32")
+    return [(tensors[w], tensors[b]) for w, b in keys], size, width
 
 
 def _load(data: bytes, path: Path) -> dict[str, Any]:
@@ -209,7 +205,9 @@ def _size_by_keys(state: dict[str, Any], path: Path) -> str:
 
 def _checked(value: Any, where: str) -> torch.Tensor:
     plain = isinstance(value, torch.Tensor) and value.layout == torch.strided
-    if not plain or not value.is_floating_point() or value.is_meta:
+    if not plain or value.dtype not in _FLOATS or value.is_meta:
         kind = getattr(value, "dtype", type(value).__name__)
-        raise EmoNetFaceError(f"{where}: is a {kind}; a dense tensor of floats is expected")
-    return value.detach()
+        raise EmoNetFaceError(
+            f"{where}: is a {kind}; a dense tensor of floats of 16, 32 or 64 bits is expected"
+        )
+    return value.detach().float()

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.imaging import decode, iter_images
+from emonet_face.imaging import MAX_FILE_BYTES, decode, iter_images, read_bytes
 from emonet_face.progress import track
 from emonet_face.ratings import resolve_output
 from modeling_empathicinsight.backbone import Backbone
@@ -132,7 +132,8 @@ def _embed_folder(folder: Path, backbone: Backbone) -> torch.Tensor:
         raise EmoNetFaceError(f"{folder}: holds no picture of a neutral face")
     parts = []
     for batch in batches(track(paths, "embedding neutral faces"), _BATCH):
-        parts.append(backbone.embed([decode(path.read_bytes(), str(path)) for path in batch]))
+        files = [(read_bytes(path, MAX_FILE_BYTES), str(path)) for path in batch]
+        parts.append(backbone.embed([decode(data, name) for data, name in files]))
     return torch.cat(parts)
 
 

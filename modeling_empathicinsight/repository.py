@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import new_folder, write_json, write_text
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS, RATING_MAX, RATING_MIN
@@ -110,6 +108,17 @@ def refresh_code(folder: Path) -> None:
         write_text(folder / module, Path(__file__).with_name(module).read_text(encoding="utf-8"))
 
 
+def _check_names(name: str | Path, found: list[str]) -> None:
+    """Raise EmoNetFaceError unless outputs stand where the commands look for them."""
+    expected = output_names(len(found) > len(EMOTIONS))
+    for place, (one, other) in enumerate(zip(found, expected, strict=True)):
+        if one != other:
+            raise EmoNetFaceError(
+                f"{name}: config.json: output_names[{place}] is {one!r}, but the commands take the"
+                f" outputs in canonical order, {other!r} here; `emonet-face taxonomy` shows it"
+            )
+
+
 def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImageProcessor]:
     """A model repo, by folder or Hub id -> model in evaluation mode, image processor.
 
@@ -117,7 +126,8 @@ def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImagePro
 
     Raises:
         EmoNetFaceError: not found, not a model of ours, its weights are not complete or not those
-            of its configuration, or its tower takes no square pictures.
+            of its configuration, its outputs are not in canonical order, or its tower takes no
+            square pictures.
     """
     kind = model_type_of(name)
     if kind != EmpathicInsightFaceConfig.model_type:
@@ -128,9 +138,10 @@ def load_model(name: str | Path) -> tuple[EmpathicInsightFaceModel, BaseImagePro
     try:
         with quiet():
             model = EmpathicInsightFaceModel.from_pretrained(str(name))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except Exception as error:  # of a damaged repo, transformers raises many classes
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise EmoNetFaceError(f"{name}: the weights cannot be loaded ({reason})") from None
+    _check_names(name, model.config.output_names)
     if model.config.naflex:
         raise EmoNetFaceError(
             f"{name}: has a NaFlex tower (model type 'siglip2'), which works through AutoModel and"

@@ -17,7 +17,7 @@ _TYPES = {
 _KNOWN = {
     "$schema", "$defs", "$ref", "title", "description", "type", "properties", "required", "items",
     "additionalProperties", "enum", "const", "minimum", "exclusiveMinimum", "exclusiveMaximum",
-    "allOf",
+    "allOf", "unevaluatedProperties",
 }  # fmt: skip
 
 
@@ -27,10 +27,7 @@ def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = "
     if unknown:
         yield f"{at}: the schema has unknown keywords {sorted(unknown)}"
     if "$ref" in schema:
-        target = root
-        for key in schema["$ref"].removeprefix("#/").split("/"):
-            target = target[key]
-        yield from faults(value, target, root, at)
+        yield from faults(value, _target(schema["$ref"], root), root, at)
     for part in schema.get("allOf", ()):
         yield from faults(value, part, root, at)
     if "const" in schema and value != schema["const"]:
@@ -54,6 +51,13 @@ def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = "
             yield from faults(entry, schema["items"], root, f"{at}[{place}]")
 
 
+def _target(reference: str, root: dict[str, Any]) -> dict[str, Any]:
+    target = root
+    for key in reference.removeprefix("#/").split("/"):
+        target = target[key]
+    return target
+
+
 def _has_type(value: Any, names: str | list[str]) -> bool:
     for name in [names] if isinstance(names, str) else names:
         if isinstance(value, bool) and name != "boolean":
@@ -70,6 +74,10 @@ def _object(
     for name in schema.get("required", ()):
         if name not in value:
             yield f"{at}: lacks {name!r}"
+    if schema.get("unevaluatedProperties") is False:
+        known = _evaluated(schema, root)
+        for name in value.keys() - known:
+            yield f"{at}: {name!r} is not in the schema"
     for name, entry in value.items():
         if name in properties:
             yield from faults(entry, properties[name], root, f"{at}.{name}")
@@ -77,3 +85,11 @@ def _object(
             yield from faults(entry, others, root, f"{at}.{name}")
         elif not others:
             yield f"{at}: {name!r} is not in the schema"
+
+
+def _evaluated(schema: dict[str, Any], root: dict[str, Any]) -> set[str]:
+    """Names of the properties that a schema and its parts speak of."""
+    names = set(schema.get("properties", ()))
+    for part in schema.get("allOf", ()):
+        names |= _evaluated(_target(part["$ref"], root) if "$ref" in part else part, root)
+    return names

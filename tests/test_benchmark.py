@@ -18,15 +18,16 @@ from reference_official import OfficialReference
 from scipy.stats import false_discovery_control
 from sklearn.metrics import cohen_kappa_score
 
+from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import CATEGORIES, EMOTIONS
 from eval_metrics import corrected
-from eval_metrics.benchmark import benchmark, summary_rows
+from eval_metrics.benchmark import benchmark, notes, summary_rows
 from eval_metrics.figure_style import NOTICE
 from eval_metrics.figures import agreement_by_group, figures_of
 from eval_metrics.groups import group_of
 from eval_metrics.protocols import tier_of
-from eval_metrics.sources import read_ratings
+from eval_metrics.sources import read_predictions, read_ratings
 from eval_metrics.tables import write_table
 
 OURS = "Empathic Insight Face Small"
@@ -302,8 +303,11 @@ def test_corrected_intervals_equal_explicit_resampling_of_images(tmp_path):
     ):
         value = mean_kappa(range(20), pairs)
         samples = np.array([mean_kappa(drawn, pairs) for drawn in draws])
-        low, high = np.quantile(samples - samples.mean() + value, [0.025, 0.975])
+        bias = samples.mean() - value
+        ends = np.quantile([samples - bias, samples - 2 * bias], [0.025, 0.975], axis=1)
         assert row["mean"] == pytest.approx(value, abs=1e-12)
+        assert bias < 0  # of few images: the interval is longer upwards
+        low, high = ends[0].min(), ends[1].max()
         assert (row["ci_low"], row["ci_high"]) == pytest.approx((low, high), abs=1e-12)
 
 
@@ -577,9 +581,13 @@ def test_predictions_equal_the_same_rows_in_the_ratings(tmp_path):
     [
         ([prediction("unknown.png", [0] * 40)], r"line 1: image 'unknown' is not among"),
         ([prediction("1.png", [0] * 40)] * 2, r"line 2: image '1' stands in line 1 already"),
+        (
+            [prediction("1.png", [0] * 40), {"image": "1.png", "error": "x"}],
+            r"line 2: image '1' st",
+        ),
         ([{"image": "1.png", "error": "x"}], r"no line has scores"),
         ([], r"no line has scores"),
-        ([{"image": "1.png", "scores": {"Anger": 1}}], r"line 1: needs 'image' and 'neutral_sub"),
+        ([{"image": "1.png", "scores": {"Anger": 1}}], r"line 1: needs 'neutral_sub"),
         ([{"image": "1.png", "neutral_subtracted": {"Anger": 1}}], r"line 1: no value for 'Amuse"),
         (["text"], r"line 1: is not a JSON object"),
     ],
@@ -592,6 +600,66 @@ def test_bad_predictions_are_named(tmp_path, lines, message):
     assert not (tmp_path / "o").exists()
 
 
+def test_faces_of_an_image_count_by_the_largest(tmp_path, capsys):
+    """As `predict --faces` writes them: face 0 is the largest, an image may have none."""
+    path = write_csv(tmp_path / "r.csv", simple_rows(n=4))
+    lines = [
+        prediction("0.png", [1] * 40, face={"index": 0, "n_faces": 2}),
+        prediction("0.png", [9] * 40, face={"index": 1, "n_faces": 2}),
+        {"image": "1.png", "face": {"n_faces": 0, "detector": "hog"}},
+        prediction("2.png", [3] * 40, face={"index": 0, "n_faces": 1}),
+    ]
+    file = write_lines(tmp_path / "p.jsonl", lines)
+    table, log = read_predictions("new", file, read_ratings(path))
+    assert table.images == ["0", "2"]
+    assert table.scores[:, 0].tolist() == [1, 3]
+    assert (log.without_face, log.n_other_faces, log.n_lines) == (["1.png"], 1, 4)
+    assert log.missing_images == ["1", "3"]
+    code = main(["benchmark", "--ratings", str(path), "--predictions", f"new={file}", "--out",
+                 str(tmp_path / "o"), "--resamples", "0", "--no-figures"])  # fmt: skip
+    said = " ".join(capsys.readouterr().out.split())
+    assert code == 0
+    assert (
+        "new: images without a face: 1, further faces beside the largest of their image: 1;"
+        " rated images without scores: 2" in said
+    )
+    for protocol in ("official", "corrected"):
+        assert f"({protocol} protocol)" in said
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb"])
+def test_predictions_need_a_name_for_one_line(tmp_path, name):
+    ratings = read_ratings(write_csv(tmp_path / "r.csv", simple_rows(n=4)))
+    file = write_lines(tmp_path / "p.jsonl", [prediction("1.png", [0] * 40)])
+    with pytest.raises(EmoNetFaceError, match="'name of the predictions' is"):
+        read_predictions(name, file, ratings)
+
+
+def test_predictions_are_taken_on_the_scale_they_have(tmp_path):
+    """Only the published ratings of Hume Face are on 0..1 and multiplied."""
+    ratings = read_ratings(write_csv(tmp_path / "r.csv", simple_rows(n=4)))
+    file = write_lines(tmp_path / "p.jsonl", [prediction("1.png", [0.5] * 40)])
+    assert read_predictions("Hume Face*", file, ratings)[0].scores[0, 0] == 0.5
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True])
+def test_a_seed_is_a_whole_number_from_0(tmp_path, seed):
+    with pytest.raises(EmoNetFaceError, match=r"seed: .* is given, a whole number from 0"):
+        benchmark(tmp_path / "o", ratings=tmp_path / "r.csv", seed=seed)
+
+
+def test_a_null_of_a_person_is_counted(tmp_path):
+    rows = list(simple_rows(n=4))
+    rows[0] = (*rows[0][:3], {"Anger": 3, "Awe": None})
+    path = write_csv(tmp_path / "r.csv", rows)
+    results = benchmark(tmp_path / "o", ratings=path, n_resamples=0, figures=False)
+    assert results["counts"]["null_by_people"] == 1
+    assert notes(results) == [
+        "nulls in ratings by people, taken as 0 as a missing key is: 1",
+        "Humans with Other Models: only 4 images",
+    ]
+
+
 def test_a_prediction_needs_a_name_of_its_own(tmp_path):
     path = write_csv(tmp_path / "r.csv", simple_rows(n=4))
     file = write_lines(tmp_path / "p.jsonl", [prediction("1.png", [0] * 40)])
@@ -599,7 +667,7 @@ def test_a_prediction_needs_a_name_of_its_own(tmp_path):
         benchmark(tmp_path / "o", ratings=path, predictions={"follower": file}, n_resamples=0)
 
 
-def test_a_dataset_repo_gives_what_its_ratings_give(tmp_path):
+def test_a_dataset_repo_gives_what_its_ratings_give(tmp_path, capfd):
     from datasets import Dataset, Features, List, Value
 
     rows = [row for row in quirky_rows(duplicates=False) if row[1] != OURS]  # 32-bit exact enough
@@ -637,6 +705,7 @@ def test_a_dataset_repo_gives_what_its_ratings_give(tmp_path):
 
     options = {"n_resamples": 0, "figures": False}
     found = benchmark(tmp_path / "d", dataset=repo, **options)
+    assert "Generating" not in capfd.readouterr().err  # the bars of `datasets` are off
     path = write_csv(tmp_path / "r.csv", rows)
     expected = benchmark(tmp_path / "r", ratings=path, **options)
     assert found["source"] == {"dataset": "emonet-face"}
@@ -666,7 +735,7 @@ def test_bad_options_and_bad_ratings_are_named(tmp_path):
     for sources in ({}, {"ratings": path, "dataset": "x"}):
         with pytest.raises(EmoNetFaceError, match="either a ratings file or a dataset repo"):
             benchmark(out, **sources)
-    with pytest.raises(EmoNetFaceError, match="0 or more resamples"):
+    with pytest.raises(EmoNetFaceError, match="resamples: -1 is given"):
         benchmark(out, ratings=path, n_resamples=-1)
 
     wrong = write_csv(tmp_path / "w.csv", [*rows, ("9.png", "human-1", True, {"Anger": 8})])

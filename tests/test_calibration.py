@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -134,9 +135,29 @@ def test_too_few_images_give_the_whole_scale():
     assert half_widths(FLAT, factor, 7).tolist() == [7]
 
 
-def test_widths_are_rounded_up():
-    assert half_widths(FLAT, 1 / 3, 7).tolist() == [0.333334]
-    assert half_widths(FLAT, 100.0, 7).tolist() == [100]  # not cut: between knots they are linear
+def test_widths_are_rounded_up_and_a_last_digit_wider():
+    assert half_widths(FLAT, 1 / 3, 7).tolist() == [0.333335]
+    # Not cut: between knots they are linear.
+    assert half_widths(FLAT, 100.0, 7).tolist() == [100.000001]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_ratings_that_decide_the_width_lie_inside(dtype):
+    """On the images that gave the factor, coverage is what was asked for, to the last rating.
+
+    Ratings on a grid lie on the edges of intervals; summed up in floats, 2.3 + 0.7 is below 3.
+    """
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        step, coverage = rng.choice([1.0, 0.5, 0.1]), rng.choice([0.5, 0.8, 0.9])
+        ratings = np.clip(np.round(rng.normal(3, 2, (80, 3)) / step) * step, 0, 7)
+        scores = np.zeros(40)
+        curve = fit_curve(scores, ratings[:40])
+        factor = conformal_factor(curve, scores, ratings[40:], coverage)
+        half = half_widths(curve, factor, 7.0)
+        low, high = np.clip((curve.ratings - half, curve.ratings + half), 0, 7).astype(dtype)
+        inside = covered(low.repeat(40), high.repeat(40), ratings[40:].astype(dtype))
+        assert inside.sum() >= coverage * 41 - 1e-9
 
 
 def test_order_of_images_and_raters_does_not_matter():
@@ -257,7 +278,7 @@ def test_constant_scores_and_ratings_are_defined():
     scores, ratings = np.full((40, N_EMOTIONS), 0.25), np.full((40, 2, N_EMOTIONS), 0.0)
     found = measure(scores, ratings, split([str(k) for k in range(40)], 0.25, 0), 0.8)
     entry = found["categories"]["Pain"]
-    assert (entry["scores"], entry["ratings"], entry["half_widths"]) == ([0.25], [0], [0])
+    assert (entry["scores"], entry["ratings"], entry["half_widths"]) == ([0.25], [0], [1e-6])
     assert entry["held_out_coverage"] == 1
     assert entry["alpha"] is None
 
@@ -303,6 +324,8 @@ def config_with(**change) -> EmpathicInsightFaceConfig:
         {"ratings": [0, 8]},
         {"half_widths": [1]},
         {"half_widths": [1, -1]},
+        {"alpha": "x"},
+        {"tier": 3},
     ],
 )
 def test_unusable_calibrations_are_refused(change):
@@ -403,7 +426,8 @@ def test_the_command_from_data_to_intervals(model, tmp_path, capsys):
     before = (model / "config.json").read_bytes()
     command = ["calibrate", "--model", str(model), "--dataset", str(data)]
     assert main([*command, "--out", str(out)]) == 0
-    text = capsys.readouterr().out
+    text, notes = capsys.readouterr()
+    assert "export again" not in notes
     for part in ("coverage", "Jealousy & Envy", "one more simulated rater", "low reliability"):
         assert part in text
     assert (model / "config.json").read_bytes() == before
@@ -446,6 +470,17 @@ def test_rows_order_and_prompted_identities_do_not_matter(model, tmp_path):
         for key in ("scores", "ratings", "half_widths"):
             np.testing.assert_allclose(one[key], other[key], atol=1e-5)
         assert one["held_out_coverage"] == other["held_out_coverage"]
+
+
+def test_exports_that_hold_another_calibration_are_named(model, tmp_path, capsys):
+    mine = tmp_path / "model"
+    shutil.copytree(model, mine)
+    (mine / "onnx").mkdir()
+    (mine / "onnx" / "model.onnx").write_bytes(b"an export")
+    data = write_hq(tmp_path / "emonet-face", hq_rows())
+    assert main(["calibrate", "--model", str(mine), "--dataset", str(data)]) == 0
+    note = f"{mine}/onnx/model.onnx: does not hold this calibration; export again\n"
+    assert note in capsys.readouterr().err
 
 
 def test_in_place_only_the_calibration_changes(model, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,12 @@ def test_every_command_explains_itself(command, capsys):
     assert "Usage:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["convert", "transfer"])
+def test_help_keeps_what_stands_in_angle_brackets(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "model_<slug>_best" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -57,6 +64,8 @@ def test_every_command_explains_itself(command, capsys):
         ["benchmark", "--protocol", "best", "--out", "x"],
         ["transfer", "--target", "fer", "--predictions", "a", "--mapping", "b", "--out", "x"],
         ["demo", "--faces", "3"],
+        ["demo", "--seed=-1"],
+        ["benchmark", "--ratings", "r.csv", "--out", "x", "--seed=-1"],
     ],
 )
 def test_unknown_or_missing_options_exit_with_2(arguments, capsys, tmp_path, monkeypatch):
@@ -100,6 +109,20 @@ def test_benchmark_predictions_must_be_name_and_file(tmp_path, capsys):
 def test_intervals_are_a_dash_where_undefined():
     assert interval([0.1, 0.25]) == "[0.100, 0.250]"
     assert interval(None) == interval([None, None]) == interval([float("nan"), 1.0]) == "-"
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_its_number(tmp_path):
+    (tmp_path / "v.csv").write_text(
+        "path,annotator,value,emotion\n1,a,True,Anger\n2,a,True,\u00c4rger\n", encoding="utf-8"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "emonet_face.cli", "build", "binary", "--votes", "v.csv", "--out",
+         "repo"],
+        cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "unknown category \\u2026; nearest: \\u2026: 1" in done.stdout
 
 
 def test_the_command_runs_as_a_program(tmp_path):

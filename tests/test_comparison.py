@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control, ttest_1samp
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS
-from eval_metrics import corrected
+from eval_metrics import corrected, official
 from eval_metrics.alternative_test import (
     EPSILON,
     MIN_IMAGES,
@@ -21,7 +21,14 @@ from eval_metrics.alternative_test import (
     significant,
     squared_distances,
 )
-from eval_metrics.baselines import CONSTANT, MEAN_RATER, PREVALENCE, RANDOM, mean_of_others
+from eval_metrics.baselines import (
+    CONSTANT,
+    MEAN_RATER,
+    PREVALENCE,
+    RANDOM,
+    mean_of_others,
+    random_rows,
+)
 from eval_metrics.comparison import compare, verdict_of
 from eval_metrics.comparison_tables import comparison_tables
 from eval_metrics.emonet_face_agreement.agreement import round_to_levels
@@ -211,6 +218,36 @@ def test_too_few_images_or_people_leave_it_undefined():
     assert alternative_annotator_test(lonely[:, 0], lonely).n_people == 0
 
 
+def test_ratings_that_never_differ_decide_nothing():
+    alike = np.full((40, 3, 40), 2.0)
+    nothing = alternative_annotator_test(alike[:, 0], alike)
+    assert (nothing.passes, nothing.n_people, nothing.n_emotions_passed) == (None, 0, 0)
+    alike[:, :, 0] = np.random.default_rng(6).integers(0, 8, (40, 3))
+    one = alternative_annotator_test(np.nanmedian(alike, axis=1), alike)
+    assert (one.passes, one.n_emotions_passed) == (True, 1)  # only the category that tells
+
+
+def test_groups_say_how_many_images_they_are_compared_on():
+    """One weak model takes its whole group to the three images that it has."""
+    rng = np.random.default_rng(7)
+    values = {f"human-{i}": rng.integers(0, 8, (35, 40)) for i in (1, 2)}
+    entries = [(name, True, one, set()) for name, one in values.items()]
+    entries += [("good", False, rng.integers(0, 8, (35, 40)), set()),
+                ("weak", False, rng.integers(0, 8, (35, 40)), set(range(3, 35))),
+                ("A ZS", False, rng.integers(0, 8, (35, 40)), {0})]  # fmt: skip
+    found = corrected.evaluate(table(entries), n_resamples=2, level=0.95, seed=0)
+    few = {(d.group1, d.group2): (d.n_images, d.note) for d in found.group_differences}
+    assert few["Humans", "VLMs Zero-Shot"] == (34, None)
+    n, note = few["Humans", "Other Models"]
+    assert n == 3
+    assert note == (
+        "only 3 images that all models of both groups have; of them 'weak' has the fewest, 3 of 35"
+    )
+    assert few["VLMs Zero-Shot", "Other Models"][0] == 2
+    once = official.evaluate(table(entries), n_resamples=2, level=0.95, seed=0)
+    assert {(d.n_images, d.note) for d in once.group_differences} == {(None, None)}
+
+
 def test_significance_equals_benjamini_yekutieli():
     rng = np.random.default_rng(3)
     for size in (1, 4, 30):
@@ -248,6 +285,19 @@ def test_constants_have_kappa_zero_and_no_correlation(found):
     assert one[MEAN_RATER].mean.value > anchor > 0.2
 
 
+def test_the_random_baseline_shows_every_image_the_row_of_another():
+    """Each image has one row of its own number, so its own row would be seen."""
+    for seed, n in enumerate([2, 3, 5, 40]):
+        ratings = np.full((n + 1, 2, 40), np.nan)  # the last image is rated by nobody
+        ratings[np.arange(n), np.arange(n) % 2] = np.arange(n)[:, None]
+        shown = random_rows(ratings, np.random.default_rng(seed))
+        assert sorted(shown[:n, 0]) == list(range(n))
+        assert (shown[:n, 0] != np.arange(n)).all()
+        assert np.isnan(shown[n]).all()
+    alone = random_rows(ratings[:1], np.random.default_rng(0))
+    assert np.isnan(alone).all()  # there is no other image
+
+
 def test_the_mean_of_the_others_by_hand():
     ratings = np.array([[[0.0], [4.0], [np.nan], [5.0]], [[3.0], [np.nan], [np.nan], [np.nan]]])
     others = mean_of_others(ratings)
@@ -262,13 +312,14 @@ def test_baselines_fall_into_the_groups_of_baselines():
         assert group_of(name, human=False) == "Other Baselines"
 
 
-def test_an_annotator_with_a_baselines_name_is_refused():
+@pytest.mark.parametrize("protocol", [official, corrected])
+@pytest.mark.parametrize("name", [CONSTANT, "Trivial thing", "raters with each other"])
+def test_names_that_the_tables_use_are_refused_by_both_protocols(protocol, name):
     rng = np.random.default_rng(4)
     entries = [(f"human-{i}", True, rng.integers(0, 8, (5, 40)), set()) for i in (1, 2)]
-    entries.append((CONSTANT, False, np.zeros((5, 40)), set()))
-    statistics = corrected.evaluate(table(entries), n_resamples=2, level=0.95, seed=0)
-    with pytest.raises(EmoNetFaceError, match="has the name of a baseline"):
-        compare(statistics, n_resamples=2, level=0.95, seed=0)
+    entries.append((name, False, np.zeros((5, 40)), set()))
+    with pytest.raises(EmoNetFaceError, match=f"row 11: '{name}' is no name for an annotator"):
+        protocol.evaluate(table(entries), n_resamples=2, level=0.95, seed=0)
 
 
 def test_tables_have_a_row_for_everything(found):

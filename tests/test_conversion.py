@@ -339,6 +339,14 @@ def change(path: Path, edit) -> None:
             lambda s: s.update({"layers.3.bias": torch.zeros(32, dtype=torch.int64)}),
             "layers.3.bias: is a torch.int64; a dense tensor of floats",
         ),
+        (
+            lambda s: s.update({"layers.3.bias": torch.full((32,), 1e300, dtype=torch.float64)}),
+            "layers.3.bias holds values that are not finite in float32",
+        ),
+        (
+            lambda s: s.update({"layers.3.bias": torch.zeros(32).to(torch.float8_e4m3fn)}),
+            "layers.3.bias: is a torch.float8_e4m3fn; a dense tensor of floats of 16, 32 or 64",
+        ),
         (lambda s: s.update({"layers.3.bias": [0.0] * 32}), "layers.3.bias: is a list"),
         (
             lambda s: s.update({"layers.3.bias": torch.zeros(32, device="meta")}),
@@ -372,7 +380,7 @@ def test_a_folder_in_place_of_a_file_is_named(files):
     path = path_of(files, "Pain")
     path.unlink()
     path.mkdir()
-    with pytest.raises(EmoNetFaceError, match=r"pain_best\.pth: cannot be read"):
+    with pytest.raises(EmoNetFaceError, match=r"pain_best\.pth: is no regular file"):
         read_heads(files)
 
 

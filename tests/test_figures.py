@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -29,16 +30,16 @@ from eval_metrics.coverage_map import (
 )
 from eval_metrics.emonet_face_agreement.agreement import nan_mean
 from eval_metrics.figure_face import one_face, shares, softmax, typical_face
-from eval_metrics.figure_style import LEGIBLE, MEMBERS, STYLE, short_name
+from eval_metrics.figure_style import LEGIBLE, MEMBERS, STYLE, heat, short_name
 from eval_metrics.figures import draw_all, figures_of
 from eval_metrics.figures_kappa import pairwise_kappa
 from eval_metrics.figures_lines import human_human_lines, model_human_lines
-from eval_metrics.figures_models import best_model, reliability_and_performance
+from eval_metrics.figures_models import best_model, reliability_and_performance, spearman_bars
 from eval_metrics.figures_slices import slice_figure
 from eval_metrics.groups import GROUPS
 from eval_metrics.panel import RatingTable
 from eval_metrics.prompted import Prompts
-from eval_metrics.protocols import references
+from eval_metrics.protocols import Mean, references
 from eval_metrics.slices import slice_statistics
 from generation.prompts import ETHNICITIES
 
@@ -108,10 +109,30 @@ def test_undefined_cells_are_hatched_and_defined_ones_numbered(statistics):
     kappa = nan_mean(statistics.pair_kappa)
     undefined = int(np.isnan(kappa).sum())
     assert undefined == 6 + 2  # the diagonal, and two people without a shared image
-    assert len([patch for patch in axes.patches if patch.get_hatch()]) == undefined
+    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 2
+    assert len([patch for patch in axes.patches if not patch.get_hatch()]) == 6  # left blank
     assert len(axes.texts) == kappa.size - undefined
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[:4] == ["human-1", "human-2", "human-3", "human-4"]
+
+
+def test_the_colour_bar_says_that_values_below_0_are_shown_as_0(statistics):
+    assert np.nanmin(nan_mean(statistics.pair_kappa)) < 0
+    bar = pairwise_kappa(statistics).axes[1]
+    assert bar.get_yticklabels()[0].get_text() == "≤ 0"
+    axes = Figure().add_subplot()
+    heat(axes, np.array([[0.2, 0.4]]), "kappa")
+    labels = [label.get_text() for label in axes.figure.axes[1].get_yticklabels()]
+    assert "≤ 0" not in labels
+
+
+def test_an_undefined_correlation_says_no_more_than_that(statistics):
+    found = statistics.spearman["median"]
+    nothing = Mean(np.nan, (np.nan, np.nan))
+    means = dict.fromkeys(found.means, nothing)
+    changed = replace(statistics, spearman={"median": replace(found, means=means)})
+    texts = [text.get_text() for text in spearman_bars(changed, 0.95).axes[0].texts]
+    assert texts == ["undefined"] * len(means)
 
 
 def test_numbers_are_left_out_where_they_cannot_be_read():
@@ -195,6 +216,7 @@ def test_one_face_shows_the_shares_of_both_sides(statistics):
     said = softmax(statistics.panel.scores[model][place])
     expected = [said[EMOTIONS.index(emotion)] for emotion in emotions]
     assert [bar.get_width() for bar in bars[1]] == pytest.approx(expected)
+    assert bars[1].get_label() == "Empathic Insight Face Small, softmax of scores"
     assert len(one_face(statistics, image, model, None).axes) == 1
 
 
@@ -284,6 +306,10 @@ def test_slices_have_a_row_each_and_undivided_attributes_none(statistics, prompt
     ]
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert rows == [f"{name} (n = 20)" for name in sorted(ETHNICITIES[:2], reverse=True)]
+    assert "best of" not in figure.get_suptitle()  # all are shown
+    many = make(models=tuple(f"model {i}" for i in range(6)))
+    slices = slice_statistics(many.panel, prompts, compare(many, **OPTIONS).draws, seed=0)
+    assert slice_figure(many, slices, 0.95).get_suptitle().endswith("the 4 best of 6 models")
 
 
 @pytest.mark.slow

@@ -22,25 +22,26 @@ from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import read_image
 from emonet_face.outputs import PARTIAL
 from emonet_face.taxonomy import EMOTIONS, INDEX, OPPOSITE
-from generation import latents, run
+from generation import image_files, latents, run_folder, work
 from generation.latents import NEAR_NEUTRAL_FACTOR, RANGES, latent_intensities
 from generation.prompts import parse_prompt, prompt_record
 from generation.run import MANIFEST, PLAN, Redrawn, generate, image_id_of
+from generation.schematic_backend import SchematicBackend
 from generation.sidecars import read_sidecar
-
-DEAD_PID = 2**22 + 1  # above the largest process number of Linux
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Coloured squares for faces; the returned list counts the drawings."""
+    """Two-coloured squares for faces; the returned list counts the drawings."""
     calls = []
 
     def draw(intensities, *, ethnicity, age, gender, size, seed):
         assert len(intensities) == 40
         calls.append(seed)
         colour = hashlib.sha256(f"{intensities}{ethnicity}{age}{gender}{seed}".encode()).digest()
-        return Image.new("RGB", (size, size), tuple(colour[:3]))
+        image = Image.new("RGB", (size, size), tuple(colour[:3]))
+        image.paste(tuple(255 - level for level in colour[:3]), (0, 0, size // 2, size // 2))
+        return image
 
     def encode_png(image):
         stream = BytesIO()
@@ -67,7 +68,8 @@ def test_a_run_folder(tmp_path, drawn):
     assert list(contents(out)) == [*names, MANIFEST]
     manifest = json.loads((out / MANIFEST).read_text())
     assert manifest["made_by"] == "emonet-face generate"
-    expected = {"n": 5, "backend": "schematic", "size": 40, "seed": 3}
+    expected = {"n": 5, "backend": "schematic", "generator": "schematic", "size": 40, "seed": 3}
+    expected |= {"format": "png", "balance": [], "batch_size": 8, "recipe": {}}
     assert {key: manifest[key] for key in expected} == expected
     assert set(manifest["versions"]) == {"emonet-face", "numpy", "pillow"}
 
@@ -76,7 +78,8 @@ def test_a_sidecar_tells_all_about_its_image(tmp_path, drawn):
     out = generate(2, tmp_path / "run", size=40, seed=3)
     image = out / "images" / f"{image_id_of(3, 1)}.png"
     sidecar, file, record = read_sidecar(image), read_image(image), prompt_record(1, 3)
-    intensities = sidecar.pop("intensities")
+    intensities, made = sidecar.pop("intensities"), sidecar.pop("generation")
+    quality = sidecar.pop("quality")
     assert sidecar == {
         "image_id": "schematic-3-000001",
         "sha256": file.sha256,
@@ -93,6 +96,13 @@ def test_a_sidecar_tells_all_about_its_image(tmp_path, drawn):
     assert parse_prompt(sidecar["prompt"])["emotion"] == record.emotion
     assert intensities == latent_intensities(record, 3)
     assert list(intensities) == list(EMOTIONS)
+    parts = ("intensity", "style", "template")
+    assert {name: made[name] for name in parts} == {name: getattr(record, name) for name in parts}
+    seed_of_id = int.from_bytes(hashlib.sha256(b"schematic-3-000001").digest()[:4])
+    assert (made["image_seed"], made["attempt"], made["causes"]) == (seed_of_id, 0, [])
+    assert set(made["versions"]) == {"numpy", "pillow"}
+    pixels = Image.open(image).tobytes()
+    assert quality["pixels"] == hashlib.sha256(pixels).hexdigest()
 
 
 def test_same_seed_same_bytes_and_another_seed_other_ids(tmp_path, drawn):
@@ -129,33 +139,32 @@ def test_a_damaged_run_is_repaired_and_only_there(tmp_path, drawn):
 
 
 def test_a_run_that_was_cut_off_is_finished(tmp_path, drawn, monkeypatch):
-    whole = contents(generate(6, tmp_path / "whole", size=40))
-    real, out = run._make, tmp_path / "run"
+    whole = contents(generate(20, tmp_path / "whole", size=40))
+    real, out = work.write_image, tmp_path / "run"
 
-    def fails_at_4(folder, size, seed, index):
-        if index == 4:
+    def fails_at_12(image, data, sidecar):
+        if image.stem.endswith("12"):
+            image.with_name(f".{image.name}.{PARTIAL}").write_bytes(data[:20])
             raise KeyboardInterrupt
-        real(folder, size, seed, index)
+        real(image, data, sidecar)
 
-    monkeypatch.setattr(run, "_make", fails_at_4)
+    monkeypatch.setattr(work, "write_image", fails_at_12)
     with pytest.raises(KeyboardInterrupt):
-        generate(6, out, size=40)
+        generate(20, out, size=40)
     assert not (out / MANIFEST).exists()
     assert (out / PLAN).exists()
-    stale = out / "images" / f".{image_id_of(0, 4)}.png.{PARTIAL}-{DEAD_PID}"
-    stale.write_bytes(b"half")
-    monkeypatch.setattr(run, "_make", real)
+    monkeypatch.setattr(work, "write_image", real)
     drawn.clear()
-    generate(6, out, size=40)
-    assert len(drawn) == 2
+    generate(20, out, size=40)
+    assert len(drawn) == 8
     assert contents(out) == whole
 
 
 def test_an_image_without_sidecar_is_written_before_it(tmp_path, drawn, monkeypatch):
     """Killed between the two writes: the image is there, the sidecar that would vouch is not."""
-    real, seen = run._write, []
+    real, seen = image_files.write_whole, []
     monkeypatch.setattr(
-        run, "_write", lambda path, data: (seen.append(path.suffix), real(path, data))
+        image_files, "write_whole", lambda path, data: (seen.append(path.suffix), real(path, data))
     )
     generate(2, tmp_path / "run", size=40)
     assert seen == [".png", ".json"] * 2
@@ -168,6 +177,8 @@ def test_an_image_without_sidecar_is_written_before_it(tmp_path, drawn, monkeypa
         ({"n": 4}, "holds a run with n 3, not 4"),
         ({"size": 41}, "holds a run with size 40, not 41"),
         ({"seed": 1}, "holds a run with seed 0, not 1"),
+        ({"image_format": "webp"}, "holds a run with format 'png', not 'webp'"),
+        ({"balance": ["style"]}, r"holds a run with balance \[\], not \['style'\]"),
     ],
 )
 def test_another_configuration_is_refused(tmp_path, drawn, finished, change, message):
@@ -198,6 +209,11 @@ def test_a_foreign_folder_is_refused(tmp_path, drawn):
         ({"backend": "dalle"}, "unknown backend 'dalle'; allowed: schematic"),
         ({"size": 8}, r"size is 8 pixels: must lie in 32\.\.2048"),
         ({"seed": -1}, "seed is -1: must be 0 or more"),
+        ({"image_format": "gif"}, "unknown format 'gif'; allowed: png, jpeg, webp"),
+        ({"balance": ["age"]}, "no factor 'age' to balance; allowed: intensity, style, template"),
+        ({"balance": ["style", "style"]}, "names a factor twice"),
+        ({"engine": "spark"}, "unknown engine 'spark'; allowed: local, ray"),
+        ({"backend": SchematicBackend(0)}, "batch size is 0: must be 1 or more"),
         ({"only": "schematic-0-000002"}, "ids go from schematic-0-000000 to schematic-0-000001"),
         ({"only": "schematic-1-000000"}, "is not an image of this run"),
     ],
@@ -218,6 +234,18 @@ def test_only_compares_with_what_is_there(tmp_path, drawn):
     assert redrawn == Redrawn(image, False)
     assert "OTHER bytes" in str(redrawn)
     assert image.read_bytes() == b"other"
+    picture = Image.open(out / "images" / f"{image_id_of(0, 2)}.png")
+    first = picture.getpixel((0, 0))
+    Image.new("RGB", (40, 40), (first[0] ^ 7, *first[1:])).save(image)
+    again = generate(3, out, size=40, only=image_id)
+    levels = zip(again_levels(out, image_id), Image.open(image).getpixel((0, 0)), strict=True)
+    assert again.difference == max(abs(one - other) for one, other in levels)
+
+
+def again_levels(out, image_id):
+    """The colour that the stub draws for an image."""
+    image = generate(3, out.parent / "elsewhere", size=40, only=image_id).image
+    return Image.open(image).getpixel((0, 0))
 
 
 def test_only_makes_one_image_where_there_is_none(tmp_path, drawn):
@@ -270,7 +298,7 @@ def test_real_faces_with_workers_equal_those_without(tmp_path):
 
 
 def test_docstring_examples():
-    for module in (latents, run):
+    for module in (latents, run_folder):
         results = doctest.testmod(module)
         assert results.attempted
         assert not results.failed

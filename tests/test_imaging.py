@@ -90,6 +90,8 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
         read_image(tmp_path / "cut.png")
     with pytest.raises(EmoNetFaceError, match="cannot be read"):
         read_image(tmp_path / "absent.png")
+    with pytest.raises(EmoNetFaceError, match="is no regular file"):
+        read_image(tmp_path)
     frames = [Image.new("RGB", (2, 2), c) for c in ("red", "blue")]
     path = _save(tmp_path / "a.webp", frames[0], save_all=True, append_images=frames[1:])
     with pytest.raises(EmoNetFaceError, match="animated"):

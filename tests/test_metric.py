@@ -600,7 +600,7 @@ def test_nothing_to_compute(metric):
 def test_faults_leave_what_was_added_and_no_lock():
     loaded = evaluate.load(str(FOLDER), experiment_id="faults")
     loaded.add_batch(predictions=GOOD_P, references=GOOD_R)
-    with pytest.raises(ValueError, match="image 0 has no rater"):
+    with pytest.raises(ValueError, match="references: the image given has no rater"):
         loaded.add(prediction=[1.0, 2.0], reference=[])
     assert len(loaded) == 4
     with pytest.raises(ValueError, match="aggregate"):

@@ -102,6 +102,14 @@ def test_faults_are_named(app, predictions, ratings, said):
         app.agreement(predictions, ratings, False, 0)
 
 
+@pytest.mark.parametrize("given", [None, 2.5, -1])
+def test_resamples_are_a_whole_number(app, given):
+    import gradio
+
+    with pytest.raises(gradio.Error, match=r"resamples: .* a whole number from 0 is needed"):
+        app._shown(app.EXAMPLE_PREDICTIONS, app.EXAMPLE_RATINGS, False, given)
+
+
 def test_raters_need_names(app):
     with pytest.raises(ValueError, match="needs CSV, where column 'rater' names them"):
         app.agreement(json.dumps(PREDICTIONS), json.dumps(RATINGS), True, 0)

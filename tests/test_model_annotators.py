@@ -59,7 +59,7 @@ def faces(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Retries wait a hundredth of what they would."""
-    monkeypatch.setattr("generation.annotators.endpoint._FIRST_WAIT_S", 0.005)
+    monkeypatch.setattr("generation.annotators.waiting.FIRST_WAIT_S", 0.005)
 
 
 def ask(endpoint, faces, out, model="multi-shot", protocol=None, seed=0, **options):
@@ -150,6 +150,24 @@ def test_labels_feed_big(endpoint, faces, tmp_path, capsys):
     assert "8" in capsys.readouterr().out
 
 
+def test_a_dataset_repo_is_a_source(endpoint, faces, tmp_path):
+    ask(endpoint, faces, tmp_path / "big.jsonl")
+    repo = tmp_path / "emonet-face"
+    labels = ["--labels", str(tmp_path / "big.jsonl"), "--out", str(repo)]
+    assert main(["build", "big", "--source", str(faces), *labels]) == 0
+    ask(endpoint, repo, tmp_path / "again.jsonl", config="big")
+    said = [
+        {
+            line["image"]: (line["image_sha256"], line["scores"])
+            for line in lines_of(tmp_path / name)
+        }
+        for name in ("big.jsonl", "again.jsonl")
+    ]
+    assert said[0] == said[1], "the same pictures under the same names"
+    with pytest.raises(EmoNetFaceError, match="config 'hq' cannot be loaded"):
+        ask(endpoint, repo, tmp_path / "none.jsonl")
+
+
 FAULTS = {
     "garbage": "not JSON",
     "html": "not JSON: '<html>",
@@ -159,6 +177,7 @@ FAULTS = {
     "half-reply": "cut off",
     "endless-list": "cut off",
     "endless-body": "not JSON",
+    "endless-error": "HTTP 400",
     "error-in-200": "answered an error",
     "always-400": "HTTP 400",
     "always-418": "HTTP 418",
@@ -293,6 +312,16 @@ def test_bad_options_are_named(endpoint, faces, tmp_path, monkeypatch):
     with pytest.raises(EmoNetFaceError, match="no such folder of images, nor a dataset repo"):
         ask(endpoint, tmp_path / "nothing" / "there", out)
     assert not out.exists()
+
+
+def test_options_of_a_model_need_one(faces, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "o.jsonl")]
+    assert main(["annotate", str(faces), "--control", "grey", *out]) == 2
+    assert capsys.readouterr().err == (
+        "emonet-face: --control is about a model: give --model too\n"
+    )
+    assert main(["annotate", str(faces), "--model", "m", *out]) == 2
+    assert "the simulated annotators take no --model" in capsys.readouterr().err
 
 
 def test_requests_are_under_way_at_once_and_no_more_than_asked_for(tmp_path):
@@ -444,6 +473,7 @@ def test_killed_and_continued_nothing_is_lost_or_repeated(tmp_path):
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
             kept = len(lines_of(out))
+        time.sleep(0.3)  # what was on its way when the process died arrives
         asked = endpoint.requests["multi-shot"]
         with out.open("ab") as stream:
             stream.write(b'{"image": "face-0')  # a line that was being written

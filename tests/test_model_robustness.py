@@ -189,6 +189,16 @@ def test_half_precision_keeps_the_heads_in_float32(repo, model, pixels, dtype, t
         torch.testing.assert_close(again(pixels).scores, output.scores, atol=0, rtol=0)
 
 
+def test_autocast_leaves_the_heads_in_float32(model, pixels):
+    with torch.inference_mode():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = model(pixels)
+        exact = model(image_embeds=output.embedding)
+    assert output.scores.dtype == torch.float32
+    assert not torch.equal(output.embedding, model(pixels).embedding)  # it did reach the tower
+    torch.testing.assert_close(output.scores, exact.scores, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compiles_in_one_graph_with_equal_numbers(model, pixels, backend):
     torch._dynamo.reset()
@@ -267,6 +277,66 @@ def test_a_config_with_another_number_of_labels_is_refused(repo, tmp_path, ignor
 # --- inputs
 
 
+WRONG_TYPES = {
+    "neutral_means": [["a"] * 44, [[1]] * 44, [None] * 44, 3],
+    "output_names": [5, [[1]] * 44],
+    "id2label": [["Anger"], {"x": "Anger"}, {"0": 1}],
+    "label2id": [["Anger"], {"Anger": "x"}],
+    "score_scale": ["ab", [1], None, [7, 0], [0, float("inf")]],
+    "dimension_scales": [5, {"valence": [0]}, {"valence": ["a", "b"]}],
+    "head_hidden_sizes": ["ab", [], [0, 0], [128.5]],
+    "head_dropout": [5, "a", None],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(k, v) for k in WRONG_TYPES for v in WRONG_TYPES[k]])
+def test_config_fields_of_another_type_are_named(model, field, value):
+    fields = {"vision_config": TINY, "output_names": OUTPUTS}
+    with pytest.raises(ValueError, match=f"^{field} is .*: must be "):
+        EmpathicInsightFaceConfig(**fields | {field: value})
+    config = EmpathicInsightFaceConfig(**fields)  # and where it is set afterwards
+    vars(config)[field] = value
+    with pytest.raises(ValueError, match=f"^{field} is .*: must be "):
+        EmpathicInsightFaceModel(config)
+
+
+def changed(repo: Path, out: Path, change) -> Path:
+    """A copy of a model repo with another config.json."""
+    shutil.copytree(repo, out)
+    fields = json.loads((out / "config.json").read_text())
+    change(fields)
+    (out / "config.json").write_text(json.dumps(fields))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(neutral_means=3), "neutral_means is 3: must be a list of numbers"),
+        (lambda c: c["vision_config"].update(patch_size="a"), "vision_config cannot be used"),
+        (lambda c: c["vision_config"].update(hidden_size=-1), "cannot be loaded"),
+    ],
+)
+def test_the_commands_name_an_unusable_config_in_one_line(repo, tmp_path, change, message):
+    folder = changed(repo, tmp_path / "changed", change)
+    with pytest.raises(EmoNetFaceError, match=message) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_commands_refuse_outputs_in_another_order(repo, tmp_path):
+    def swap(fields):
+        names = fields["output_names"]
+        names[0], names[31] = names[31], names[0]
+        fields["id2label"] = {str(i): name for i, name in enumerate(names[:40])}
+        fields["label2id"] = {name: i for i, name in enumerate(names[:40])}
+
+    folder = changed(repo, tmp_path / "swapped", swap)
+    assert load(folder).config.output_names[0] == EMOTIONS[31]  # which names them, so it may
+    with pytest.raises(EmoNetFaceError, match=rf"output_names\[0\] is '{EMOTIONS[31]}', but"):
+        load_model(folder)
+
+
 def test_no_image_gives_no_row(model, repo):
     classifier = AutoModelForImageClassification.from_pretrained(repo, trust_remote_code=True)
     output = classifier(torch.zeros(0, 3, 32, 32))
@@ -282,6 +352,13 @@ def test_wrong_sizes_are_named(model, shape):
     message = f"{shape}: must be (batch, 3, 32, 32), as the image processor".replace("(", r"\(")
     with pytest.raises(ValueError, match=message.replace(")", r"\)")):
         model(torch.zeros(shape))
+
+
+def test_keywords_that_would_be_passed_over_are_refused(model, pixels):
+    for keyword in ("labels", "pixel_value"):
+        with pytest.raises(ValueError, match=f"^'{keyword}' is no argument of the model"):
+            model(pixels, **{keyword: torch.zeros(3)})
+    assert isinstance(model(pixels, output_hidden_states=True, return_dict=False), tuple)
 
 
 def test_other_sizes_can_be_asked_for(model):

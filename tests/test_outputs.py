@@ -134,3 +134,31 @@ def test_json_with_nan_is_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"value": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_devices_and_pipes_are_refused_and_stay_what_they_are(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    link = tmp_path / "link"
+    link.symlink_to(os.devnull)
+    for out in (pipe, link):
+        with (
+            pytest.raises(EmoNetFaceError, match="is no regular file"),
+            new_file(out, lambda _: True),
+        ):
+            pass
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+def test_a_link_to_a_file_stays_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("old.txt", "none-yet.txt"):
+        link = tmp_path / name
+        link.symlink_to(tmp_path / "there" / name)
+        for text in ("one", "two"):
+            with new_file(link, lambda _: True) as aside:
+                aside.write_text(text)
+        assert link.is_symlink()
+        assert (tmp_path / "there" / name).read_text() == "two"
+    assert sorted(p.name for p in (tmp_path / "there").iterdir()) == ["none-yet.txt", "old.txt"]

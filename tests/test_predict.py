@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -128,6 +129,13 @@ def test_globs_are_sorted_and_may_be_recursive(model, faces, tmp_path):
     assert names_of(lines_of(out)) == ["b.png", "c.png", "d.jpg"]
 
 
+def test_a_file_is_scored_once_however_it_is_spelled(model, faces, tmp_path, monkeypatch):
+    monkeypatch.chdir(faces.parent)
+    out = tmp_path / "out.jsonl"
+    predict(model, ["faces/a.png", "./faces/a.png", "faces/../faces/a.png", faces / "a.png"], out)
+    assert [line["image"] for line in lines_of(out)] == ["faces/a.png"]
+
+
 def test_batches_do_not_change_scores(model, faces, tmp_path):
     for size in (1, 16):
         predict(model, [faces], tmp_path / f"{size}.jsonl", batch_size=size)
@@ -166,6 +174,19 @@ def test_only_our_own_files_are_overwritten(model, faces, tmp_path):
     assert out.read_text() == labels
 
 
+def test_pipes_devices_and_links_are_left_alone(model, faces, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    os.mkfifo(faces / "pipe.png")  # nobody writes to it: opening it would wait for ever
+    for out in (tmp_path / "pipe.jsonl", Path(os.devnull)):
+        with pytest.raises(EmoNetFaceError, match="is no regular file"):
+            predict(model, [faces / "a.png"], out)
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    paths = [faces / "pipe.png", faces / "a.png"]
+    assert predict(model, paths, tmp_path / "link.jsonl") == Summary(2, 1)
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert "is no regular file" in lines_of(tmp_path / "real.jsonl")[0]["error"]
+
+
 def test_forty_outputs_have_no_dimensions(faces, tmp_path):
     model = model_with(tmp_path / "forty", dimensions=False)
     predict(model, [faces / "a.png"], tmp_path / "out.jsonl")
@@ -175,6 +196,9 @@ def test_forty_outputs_have_no_dimensions(faces, tmp_path):
 def test_arguments_and_models_are_checked(model, faces, tmp_path):
     with pytest.raises(EmoNetFaceError, match=r"top_k is 41, must lie in 1\.\.40"):
         predict(model, [faces], top_k=41)
+    for size in (0, 4097, 10**30):
+        with pytest.raises(EmoNetFaceError, match=rf"batch_size is {size}, must lie in 1\.\.4096"):
+            predict(model, [faces], batch_size=size)
     with pytest.raises(EmoNetFaceError, match="no model folder"):
         predict(tmp_path / "nothing", [faces])
     config = json.loads((model / "config.json").read_text())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from toy_model import exported_model
 from emonet_face import imaging
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS
-from modeling_empathicinsight import predict_onnx
+from modeling_empathicinsight import predict_onnx, prediction, prediction_inputs
 from modeling_empathicinsight.export_parity import TOLERANCE
 from modeling_empathicinsight.prediction import predict
 from modeling_empathicinsight.repository import load_model
@@ -71,6 +72,7 @@ def pictures():
         "colour-clear.png": encoded(face, transparency=face.getpixel((5, 5))),
         "sixteen.png": encoded(Image.fromarray(rng.integers(0, 65536, (44, 60), np.uint16))),
         "cmyk.jpg": encoded(face.convert("CMYK"), "JPEG"),
+        "two-views.jpg": encoded(face, "MPO", save_all=True, append_images=[face.rotate(180)]),
     }
 
 
@@ -114,6 +116,33 @@ def test_broken_files_are_refused_in_the_words_of_the_core(name):
 def test_what_is_an_image_is_said_as_in_the_core():
     assert predict_onnx.IMAGE_SUFFIXES == imaging.IMAGE_SUFFIXES
     assert predict_onnx.MAX_PIXELS == imaging.MAX_PIXELS
+    assert predict_onnx.MAX_FILE_BYTES == imaging.MAX_FILE_BYTES
+    assert predict_onnx.MAX_BATCH == prediction.MAX_BATCH
+
+
+def test_what_is_no_whole_regular_file_is_refused_as_predict_refuses_it(tmp_path, monkeypatch):
+    face = draw_face(0, 0, 60, np.random.default_rng(1))
+    files = {
+        "no-end.png": encoded(face)[:-12],
+        "changed.png": encoded(face)[:-1] + b"?",
+        "no-end.jpg": encoded(face, "JPEG")[:-2],
+        "large.png": encoded(face) + bytes(30_000),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    os.mkfifo(tmp_path / "pipe.png")  # nobody writes to it: opening it would wait for ever
+    for module in (predict_onnx, prediction_inputs):
+        monkeypatch.setattr(module, "MAX_FILE_BYTES", 30_000)
+    paths = [*(tmp_path / name for name in files), tmp_path / "pipe.png", Path("/dev/zero")]
+    for path in paths:
+        with pytest.raises(EmoNetFaceError) as core:
+            prediction_inputs.Input(str(path)).picture()
+        with pytest.raises(ValueError, match=r".") as ours:
+            predict_onnx.read_picture(path)
+        assert str(ours.value) == str(core.value)
+    assert str(ours.value) == "/dev/zero: is no regular file"
+    with pytest.raises(ValueError, match=r"^face: is no regular file$"):
+        predict_onnx.read_picture("/dev/zero", "face")
 
 
 def make_folder(folder):

@@ -21,7 +21,13 @@ from test_benchmark import OURS, quirky_rows, simple_rows, write_csv
 import eval_metrics
 from emonet_face.errors import EmoNetFaceError
 from eval_metrics.benchmark import benchmark, summary_rows
-from eval_metrics.model_index import eval_results, main, model_index, write_model_results
+from eval_metrics.model_index import (
+    dataset_of,
+    eval_results,
+    main,
+    model_index,
+    write_model_results,
+)
 
 SCHEMA = json.loads((Path(eval_metrics.__file__).parent / "results.schema.json").read_text())
 DATASET = "laion/emonet-face-hq"
@@ -66,6 +72,10 @@ def test_so_are_results_of_people_alone_and_without_resamples(tmp_path, options)
         (lambda r: r["protocols"]["corrected"]["krippendorff_alpha"][0].update(tier="best"),
          "'best' is none of"),
         (lambda r: r["counts"].update(people=True), "is no integer"),
+        (lambda r: r.update(seed=-1), "is too small"),
+        (lambda r: r.update(more=1), "'more' is not in the schema"),
+        (lambda r: r["protocols"]["official"]["weighted_kappa"][0].update(Ange=0.3),
+         "'Ange' is not in the schema"),
         (lambda r: r.update(confidence_level=1.0), "is too large"),
         (lambda r: r["protocols"]["official"]["pairwise_kappa"][0].update(kappa=".3"),
          "is no ['number', 'null']"),
@@ -151,6 +161,28 @@ def test_simulated_raters_say_so(results):
     entry = eval_results(changed, OURS, DATASET, "official")[0]
     assert "simulated raters: a demonstration" in entry["notes"]
     assert "simulated" not in eval_results(results, OURS, DATASET, "official")[0]["notes"]
+    assert "simulated" not in json.dumps(model_index(results, OURS, DATASET, "m"))
+    (model,) = model_index(changed, OURS, DATASET, "m")
+    for result in model["results"]:
+        for metric in result["metrics"]:
+            assert "simulated raters: a demonstration, no result on EmoNet-Face" in metric["name"]
+
+
+def test_the_dataset_is_told_from_the_results_where_they_tell(results):
+    assert dataset_of(results) == DATASET
+    assert dataset_of(results | {"source": {"dataset": "org/faces"}}) == "org/faces"
+    with pytest.raises(EmoNetFaceError, match="folder 'faces': say with --dataset-id"):
+        dataset_of(results | {"source": {"dataset": "faces"}})
+    with pytest.raises(EmoNetFaceError, match=r"simulated raters.*--dataset-id"):
+        dataset_of(results | {"simulated_annotators": ["simulated-human-1"]})
+
+
+@pytest.mark.parametrize("name", ["faces", "a/b/c", "org/", "/x", "org/na me", ""])
+def test_an_id_is_org_and_name(results, name):
+    with pytest.raises(EmoNetFaceError, match="is no id of a dataset on the Hub: give org/name"):
+        eval_results(results, OURS, name, "official")
+    with pytest.raises(EmoNetFaceError, match="give org/name"):
+        model_index(results, OURS, name, "m")
 
 
 def test_faults_are_named(results, folder, tmp_path, capsys):
@@ -171,7 +203,7 @@ def test_faults_are_named(results, folder, tmp_path, capsys):
 
 
 def test_from_the_command_line(folder, tmp_path, capsys):
-    arguments = ["--annotator", OURS, "--dataset-id", DATASET, "--repo", str(tmp_path)]
+    arguments = ["--annotator", OURS, "--repo", str(tmp_path)]
     assert main([str(folder / "results.json"), *arguments]) == 0
     assert "emonet-face_corrected.yaml" in capsys.readouterr().out
     assert (tmp_path / ".eval_results" / "emonet-face_official.yaml").is_file()

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from emonet_face.errors import EmoNetFaceError
@@ -117,3 +119,22 @@ def test_names_that_are_not_utf8_can_be_written(tmp_path):
     with resumable_file(tmp_path / "out.txt", ours, {}) as file:
         file.write("f\udce9.png ü\n")
     assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "f\\udce9.png ü\n"
+
+
+def test_links_are_followed_and_devices_left_alone(tmp_path):
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "out.txt"
+    link.symlink_to(tmp_path / "there" / "real.txt")
+    cut_off(link, {})
+    with resumable_file(link, ours, {}) as file:
+        file.write("two\n")
+    assert link.is_symlink()
+    assert link.read_text() == "one\ntwo\n"
+    assert names(tmp_path / "there") == ["real.txt"]
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        pytest.raises(EmoNetFaceError, match="is no regular file"),
+        resumable_file(tmp_path / "pipe", ours, {}),
+    ):
+        pass
+    assert (tmp_path / "pipe").is_fifo()

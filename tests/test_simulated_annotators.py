@@ -39,7 +39,7 @@ from generation.raters import (
     rate,
     rate_as_machine,
 )
-from generation.run import image_id_of
+from generation.run_folder import image_id_of
 
 N = 800
 
@@ -347,7 +347,9 @@ def test_a_bad_sidecar_is_named_and_nothing_is_written(tmp_path, fault):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"annotator": "openai"}, "unknown annotator 'openai'; allowed: simulated"),
+        ({"annotator": "robot"}, "'robot'; allowed: openai, transformers, simulated"),
+        ({"annotator": "openai", "protocol": "multi-shot"}, "the openai annotator needs --model"),
+        ({"annotator": "openai", "protocol": "readout"}, "no protocol 'readout'; allowed: multi"),
         ({"protocol": "zero-shot"}, "no protocol 'zero-shot'; allowed: sliders, votes, multi-shot"),
         ({"out": "labels.txt"}, r"written to \.csv or \.jsonl, not '\.txt'"),
         ({"seed": -1}, "seed is -1"),
@@ -369,7 +371,8 @@ def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
 @pytest.mark.parametrize("manifest", ["run.json", ".plan.json"])
 def test_an_unfinished_run_is_refused(tmp_path, manifest):
     source = make_run(tmp_path / "run")
-    record = {"made_by": "emonet-face generate", "n": 13, "seed": 0}
+    plan = {"n": 13, "seed": 0, "generator": "schematic", "format": "png"}
+    record = {"made_by": "emonet-face generate", **plan}
     (source / manifest).write_text(json.dumps(record))
     with pytest.raises(EmoNetFaceError, match=r"not finished \(12 of 13 images\)"):
         annotate(source, tmp_path / "hq.csv")

@@ -14,8 +14,8 @@ from scipy.stats import false_discovery_control
 from sklearn.metrics import cohen_kappa_score
 
 from eval_metrics.benchmark import benchmark
-from eval_metrics.comparison_tables import ANCHOR_NAME
 from eval_metrics.emonet_face_agreement.agreement import resample_weights
+from eval_metrics.groups import PEOPLE_NAME
 from eval_metrics.image_bootstrap import Draws
 from eval_metrics.panel import Panel
 from eval_metrics.prompted import Prompts, in_order, read_picture, read_prompts
@@ -230,13 +230,13 @@ def test_the_benchmark_of_a_repo_has_slices_in_the_corrected_protocol_only(repo,
     assert "slices" not in official
     attributes = [row["attribute"] for row in corrected["slices"] if row["annotator"] == "model"]
     assert attributes == ["ethnicity"] * 2 + ["age"] * 2 + ["gender"] * 3 + ["generator"] * 2
-    assert corrected["slices"][0]["annotator"] == ANCHOR_NAME
+    assert corrected["slices"][0]["annotator"] == PEOPLE_NAME
     for row in corrected["slices"]:
         anchor = next(
             other["weighted_kappa"]
             for other in corrected["slices"]
             if (other["annotator"], other["attribute"], other["value"])
-            == (ANCHOR_NAME, row["attribute"], row["value"])
+            == (PEOPLE_NAME, row["attribute"], row["value"])
         )
         assert row["anchor_kappa"] == anchor
     with (tmp_path / "o" / "tables" / "slices_corrected.csv").open(newline="") as stream:

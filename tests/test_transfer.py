@@ -128,7 +128,7 @@ def test_hit_rate_equals_an_independent_count_on_the_published_softmax(published
         expected.append((record["image_path"], hit, top))
     table = find_mapping(published / "transfer_mapping.json", "ferd")
     found = read_answers(published / "ferd_first80.jsonl", table)
-    assert (found.n_errors, found.n_outside) == (0, 0)
+    assert (found.file.left_out(), found.n_outside) == ("", 0)
     assert [(a.image, a.right["hit_rate"], a.right["top1"]) for a in found.answers] == expected
 
 
@@ -150,16 +150,38 @@ def test_true_classes_from_names_and_labels(tmp_path, mapping):
     assert json.loads((tmp_path / "out" / "results.json").read_text())["n_error_lines"] == 1
 
 
+def test_the_largest_face_stands_for_its_image(tmp_path, mapping, capsys):
+    lines = [_with_face("a_Happy.jpg", 0, 2, Elation=5.0), _with_face("a_Happy.jpg", 1, 2),
+             json.dumps({"image": "b_Happy.jpg", "face": {"n_faces": 0}})]  # fmt: skip
+    assert _run(tmp_path, lines, mapping) == 0
+    assert (_table(tmp_path)["happy"]["n"], _table(tmp_path)["happy"]["top1"]) == ("1", "1.0")
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert (results["n_images_without_face"], results["n_other_faces"]) == (1, 1)
+    assert "Left out: images without a face: 1, further faces" in capsys.readouterr().out
+
+
+def _with_face(image, index, n_faces, **scores):
+    face = {"index": index, "n_faces": n_faces}
+    return json.dumps(json.loads(_line(image, **scores)) | {"face": face})
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
         ([], "holds no predictions"),
+        ([_with_face("a_Happy.jpg", 1, 2)], "line 1: face 1 of image 'a_Happy.jpg' has no larger"),
+        ([_with_face("a_Happy.jpg", None, 2)], "line 1: 'face' has 'index' None"),
+        (
+            [_line("a_Sad.jpg"), json.dumps({"image": "a_Sad.jpg", "error": "x"})],
+            "line 2: image 'a_Sad.jpg' stands in line 1 already",
+        ),
+        ([json.dumps({"error": "x"})], "line 1: no 'image' or 'image_path'"),
         (["{"], "line 1"),
         (["[]"], "line 1: is not a JSON object"),
         ([_line("0001_Joyful.jpg")], "names class 'Joyful'"),
         ([_line("0001.jpg")], "file name '0001.jpg'"),
         ([json.dumps({"image": "a_Happy.jpg"})], "no 'results' or 'neutral_subtracted'"),
-        ([_line("a_Happy.jpg"), _line("a_Happy.jpg")], "line 2: image 'a_Happy.jpg' already"),
+        ([_line("a_Happy.jpg"), _line("a_Happy.jpg")], "line 2: image 'a_Happy.jpg' stands"),
         ([json.dumps({"image": "a_Sad.jpg", "neutral_subtracted": {"Anger": 1}})], "no value for"),
         ([_line("a_Sad.jpg", Angr=1.0)], "unknown category 'Angr'"),
         ([_line("a_Sad.jpg", Anger=None)], "no value for 'Anger'"),

@@ -34,7 +34,7 @@ EXAMPLE_RATINGS = (
 
 
 def agreement(
-    predictions: str, ratings: str, per_rater: bool, n_resamples: int
+    predictions: str, ratings: str, per_rater: bool, n_resamples: float | None
 ) -> tuple[str, list[list[str]]]:
     """The agreement as (summary in Markdown, table rows under `HEADER`).
 
@@ -42,11 +42,14 @@ def agreement(
         predictions, ratings: CSV or JSON text.
         per_rater: one kappa for each rater, then their mean, instead of one over all pairs;
             needs CSV, which names the raters.
-        n_resamples: for the intervals; 0 leaves them undefined.
+        n_resamples: for the intervals, a whole number; 0 leaves them undefined.
 
     Raises:
         ValueError: bad input; the message names the place and what is allowed.
     """
+    if n_resamples is None or n_resamples < 0 or n_resamples != int(n_resamples):
+        given = "nothing" if n_resamples is None else f"{n_resamples:g}"
+        raise ValueError(f"resamples: {given} is given, a whole number from 0 is needed")
     arguments = read_inputs(predictions, ratings)
     if not per_rater:
         arguments.pop("rater_ids", None)
@@ -149,7 +152,7 @@ def _cells(entry: dict, key: str) -> list[str]:
 
 
 def _shown(
-    predictions: str, ratings: str, per_rater: bool, n_resamples: int
+    predictions: str, ratings: str, per_rater: bool, n_resamples: float | None
 ) -> tuple[str, list[list[str]]]:
     try:
         return agreement(predictions, ratings, per_rater, n_resamples)
@@ -178,7 +181,7 @@ def build() -> gr.Blocks:
                     file.change(_text, file, box)
                     boxes.append(box)
         per_rater = gr.Checkbox(label="one kappa for each rater, then their mean (CSV only)")
-        resamples = gr.Number(value=1000, minimum=0, precision=0, label="resamples of the images")
+        resamples = gr.Number(value=1000, minimum=0, label="resamples of the images")
         button = gr.Button("Compute", variant="primary")
         summary = gr.Markdown()
         table = gr.Dataframe(headers=HEADER, wrap=True)

@@ -22,6 +22,7 @@ from .alpha import krippendorff_alpha
 from .calibration import calibrated_kappa
 from .inputs import (
     check_batch,
+    check_image,
     check_widths,
     emotion_names,
     rating_table,
@@ -162,7 +163,7 @@ class EmonetFaceAgreement(evaluate.Metric):
 
     def add(self, *, prediction: object = None, reference: object = None) -> None:
         """Adds one image: its row of scores and the list of its raters' rows."""
-        predictions, references = check_batch([prediction], [reference])
+        predictions, references = check_image(prediction, reference)
         super().add(prediction=predictions[0], reference=references[0])
 
     def add_batch(self, *, predictions: object = None, references: object = None) -> None:

@@ -60,6 +60,14 @@ def check_batch(predictions: object, references: object) -> tuple[list[Row], lis
     return scores, ratings
 
 
+def check_image(prediction: object, reference: object) -> tuple[list[Row], list[list[Row]]]:
+    """`check_batch` of one image, which has no number: a fault says "the image given"."""
+    try:
+        return check_batch([prediction], [reference])
+    except ValueError as error:
+        raise ValueError(str(error).replace("image 0", "the image given", 1)) from None
+
+
 def check_widths(predictions: Sequence[Row]) -> int:
     """The number of values that all rows have.
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from bars import Scores, problem, render, waiting
 from face_crops import crop, find_faces
-from predict_onnx import decode
+from predict_onnx import read_picture
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ class Scorer:
             return waiting()
         name = Path(path).name
         try:
-            image = decode(Path(path).read_bytes(), name)
-        except (OSError, ValueError) as error:
+            image = read_picture(path, name)
+        except ValueError as error:
             return problem(str(error))
         if not cut:
             return render(self(image), "The whole picture was scored.")

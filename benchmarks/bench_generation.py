@@ -1,0 +1,245 @@
+"""What the run machinery costs beside the pipeline, what sharing gains, whether memory stays flat.
+
+    python benchmarks/bench_generation.py [--only overhead] [--images 1000] [--runs 5]
+
+About 12 minutes on 2 cores with all three parts.
+
+- overhead: a tiny random FLUX, SD3 and SDXL pipeline (64 x 64 pixels, 2 steps, batches of 4) fills
+  a run of --images images, in one thread and with the writing in line, so that nothing hides behind
+  the pipeline as it does otherwise. The overhead is the time outside of the pipeline's calls as a
+  share of the time inside: prompts, claims, checks, quality, marking, encoding, writing, and at the
+  end reading all images back and the manifest; only the reports and loading the model are not in
+  it. Of that, encoding PNG and writing two files, which any script would do, is timed beside it.
+- sharing: schematic faces of 256 pixels, one process beside two on one run, --runs times in turn;
+  the median of one over two. Two processes on one chip do not double anything by themselves where
+  the cores are two threads of one: so beside it the ceiling, two processes that draw the same faces
+  into memory and share nothing, not even a folder. Starting Python is left out.
+- memory: largest resident size of a process that makes 1,000 and 100,000 images of a backend that
+  costs nothing (one fixed picture of 32 pixels), reports included.
+
+Aimed at: overhead under 3 %; sharing at least 1.6 times; memory the same but for 48 bytes a picture
+that finding duplicates keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.update(HF_HUB_OFFLINE="1", DIFFUSERS_VERBOSITY="error", TRANSFORMERS_VERBOSITY="error")
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+BATCH = 4
+SIDE, DRAWN_SIDE = 64, 256
+
+
+def overhead(n_images: int, folder: Path) -> None:
+    """Print the machinery's share of the pipeline's time, for each kind of pipeline."""
+    import torch
+    from tiny_pipelines import KINDS, OPTIONS, save
+
+    from generation.diffusers_backend import DiffusersBackend
+    from generation.run import generate
+
+    torch.set_num_threads(1)
+    for kind in KINDS:
+        model = str(save(kind, folder / f"tiny-{kind}"))
+        backend = _Timed(DiffusersBackend(model, steps=2, batch_size=BATCH, options=OPTIONS[kind]))
+        generate(2 * BATCH, folder / f"warm-{kind}", backend=backend, size=SIDE, workers=1)
+        backend.seconds = 0.0
+        start = time.perf_counter()
+        out = generate(n_images, folder / f"run-{kind}", backend=backend, size=SIDE, workers=1)
+        outside = time.perf_counter() - start - backend.seconds
+        saving = _saving(out, folder / f"saved-{kind}")
+        print(
+            f"{kind:5s} {n_images} images: pipeline {1000 * backend.seconds / n_images:.2f} ms an"
+            f" image, machinery {1000 * outside / n_images:.2f} ms: {outside / backend.seconds:.2%}"
+            f" (saving PNG and JSON alone {1000 * saving / n_images:.2f} ms)"
+        )
+
+
+def _saving(run: Path, folder: Path) -> float:
+    """Seconds to save the run's pictures as PNG and their sidecars, without anything else."""
+    from PIL import Image
+
+    folder.mkdir()
+    pairs = []
+    for path in run.glob("images/*.png"):
+        with Image.open(path) as image:
+            pairs.append((path.stem, image.convert("RGB"), path.with_suffix(".json").read_text()))
+    start = time.perf_counter()
+    for stem, image, text in pairs:
+        image.save(folder / f"{stem}.png")
+        (folder / f"{stem}.json").write_text(text)
+    return time.perf_counter() - start
+
+
+class _Timed:
+    """A backend that writes in line, and the seconds spent in its calls."""
+
+    overlap = False
+
+    def __init__(self, backend: Any) -> None:
+        self._backend, self.seconds = backend, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def make(self, requests: Any, size: int) -> Any:
+        start = time.perf_counter()
+        made = self._backend.make(requests, size)
+        self.seconds += time.perf_counter() - start
+        return made
+
+
+def sharing(n_images: int, runs: int, folder: Path) -> None:
+    """Print how many times faster two processes are, on one run and with nothing to share."""
+    times: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
+    for number in range(runs):
+        times["one"].append(_together([(_fill, folder / f"one-{number}", n_images)]))
+        times["two"].append(_together([(_fill, folder / f"two-{number}", n_images)] * 2))
+        halves = [(_draw_only, None, n_images // 2)] * 2
+        times["apart"].append(_together(halves))
+        whole = _together([(_draw_only, None, n_images)])
+        times.setdefault("alone", []).append(whole)
+        print(f"  run {number + 1}: " + ", ".join(f"{k} {v[-1]:.2f} s" for k, v in times.items()))
+    ratio = statistics.median(a / b for a, b in zip(times["one"], times["two"], strict=True))
+    ceiling = statistics.median(a / b for a, b in zip(times["alone"], times["apart"], strict=True))
+    print(f"two processes on one run: {ratio:.2f} times one; sharing nothing: {ceiling:.2f} times")
+
+
+def _together(jobs: list[tuple[Callable, Any, int]]) -> float:
+    """Seconds from the moment when all processes are ready to the end of the last."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(len(jobs) + 1)
+    processes = [spawn.Process(target=_ready, args=(barrier, *job)) for job in jobs]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    start = time.perf_counter()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    return time.perf_counter() - start
+
+
+def _ready(barrier: Any, work: Callable, *arguments: Any) -> None:
+    import generation.run
+    import generation.schematic  # noqa: F401
+
+    barrier.wait()
+    work(*arguments)
+
+
+def _fill(out: Path, n_images: int) -> None:
+    from generation.run import generate
+
+    generate(n_images, out, size=DRAWN_SIDE, workers=1)
+
+
+def _draw_only(_: None, n_images: int) -> None:
+    """Draw, measure and encode as a run does, and write nothing."""
+    from generation.attempts import make_all
+    from generation.image_files import render
+    from generation.quality import measure
+    from generation.run import _plan
+    from generation.run_folder import Run
+    from generation.schematic_backend import SchematicBackend
+
+    backend = SchematicBackend()
+    run = Run(Path(), _plan(n_images, backend, DRAWN_SIDE, 0, (), "png"))
+    for batch in range(run.n_batches):
+        requests = [run.request(index) for index in run.indices(batch)]
+        outcomes = list(make_all(backend, requests, DRAWN_SIDE, 0))
+        numbers = measure([outcome.picture.image for outcome in outcomes])
+        for outcome, quality in zip(outcomes, numbers, strict=True):
+            render(run, backend, outcome, quality)
+
+
+class _Fixed:
+    """A backend that gives one picture again and again, with noise in one corner."""
+
+    name = "fixed"
+    source_type = "algorithmicMedia"
+    batch_size = 64
+    batch_matters = False
+    overlap = True
+
+    def generator(self) -> str:
+        return self.name
+
+    def recipe(self) -> dict[str, Any]:
+        return {}
+
+    def load(self) -> None:
+        import numpy as np
+
+        self._levels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+    def circumstances(self) -> dict[str, Any]:
+        return {}
+
+    def make(self, requests: Any, size: int) -> list[Any]:
+        import numpy as np
+        from PIL import Image
+
+        from generation.backends import Picture
+
+        made = []
+        for request in requests:
+            levels = np.random.default_rng(request.seed).permutation(self._levels)
+            made.append(Picture(Image.fromarray(levels)))
+        return made
+
+
+def memory(sizes: list[int], folder: Path) -> None:
+    """Print the largest resident size of a process for each size of run."""
+    spawn = multiprocessing.get_context("spawn")
+    for n in sizes:
+        results = spawn.Queue()
+        process = spawn.Process(target=_measured, args=(folder / f"memory-{n}", n, results))
+        process.start()
+        megabytes, seconds = results.get()
+        process.join()
+        print(f"{n:7d} images: {megabytes:.1f} MB at most, {1000 * seconds / n:.2f} ms an image")
+
+
+def _measured(out: Path, n: int, results: Any) -> None:
+    from generation.run import generate
+
+    start = time.perf_counter()
+    generate(n, out, backend=_Fixed(), size=32, report=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    results.put((peak, time.perf_counter() - start))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the parts that were asked for; returns 0."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--only", choices=("overhead", "sharing", "memory"))
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.only in (None, "overhead"):
+            overhead(options.images, Path(folder))
+        if options.only in (None, "sharing"):
+            sharing(options.images // 5, options.runs, Path(folder))
+        if options.only in (None, "memory"):
+            memory([options.records // 100, options.records], Path(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

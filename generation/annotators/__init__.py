@@ -1,0 +1,1 @@
+"""Machine annotators: protocols, providers, replies, results, controls, report."""

@@ -1,0 +1,86 @@
+"""One image of a run made again, and compared with the file that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emonet_face.errors import EmoNetFaceError
+from generation.attempts import make_all
+from generation.image_files import render, write_image
+from generation.quality import measure
+from generation.sidecars import read_sidecar
+from generation.work import Work
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """One image that was made again.
+
+    Attributes:
+        image: its file.
+        equal: whether the file had exactly the bytes that were made; None where there was no file
+            and it was written.
+        difference: largest difference of a pixel value (0-255) where the bytes were others; None
+            where there is nothing to compare.
+    """
+
+    image: Path
+    equal: bool | None
+    difference: int | None = None
+
+    def __str__(self) -> str:
+        if self.equal is None:
+            return f"{self.image}: made"
+        if self.equal:
+            return f"{self.image}: made again: the same bytes"
+        how = "" if self.difference is None else f", pixel values differ by up to {self.difference}"
+        return f"{self.image}: made again: OTHER bytes{how}"
+
+
+def redraw(work: Work, index: int) -> Redrawn:
+    """Make one image in the batch and attempt that its sidecar names, or that it is due in."""
+    run, backend = work.run, work.backend
+    image = run.image_path(index)
+    made = _as_made(image)
+    batch = [run.index_of(name) for name in made.get("batch", [])]
+    if not batch:
+        batch = list(run.indices(run.batch_of(index))) if backend.batch_matters else [index]
+    requests = [run.request(i, made.get("attempt", 0)) for i in batch]
+    backend.load()
+    retries = 0 if made else work.retries
+    outcomes = list(make_all(backend, requests, run.plan["size"], retries))
+    outcome = outcomes[batch.index(index)]
+    if outcome.picture.image is None:
+        raise EmoNetFaceError(f"{image}: could not be made again ({outcome.causes[-1]})")
+    (quality,) = measure([outcome.picture.image], work.find_faces)
+    data, sidecar = render(run, backend, outcome, quality)
+    if not image.exists():
+        write_image(image, data, sidecar)
+        return Redrawn(image, None)
+    there = image.read_bytes()
+    if there == data:
+        return Redrawn(image, True)
+    return Redrawn(image, False, _difference(there, data))
+
+
+def _as_made(image: Path) -> Mapping[str, Any]:
+    """How an image was made, as far as its sidecar is there."""
+    try:
+        return read_sidecar(image).get("generation", {})
+    except EmoNetFaceError:
+        return {}
+
+
+def _difference(one: bytes, other: bytes) -> int | None:
+    import numpy as np
+
+    from emonet_face.imaging import decode
+
+    try:
+        pixels = [np.asarray(decode(data, "image"), np.int16) for data in (one, other)]
+    except EmoNetFaceError:
+        return None
+    return int(abs(pixels[0] - pixels[1]).max()) if pixels[0].shape == pixels[1].shape else None

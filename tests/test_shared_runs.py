@@ -1,0 +1,347 @@
+"""Several processes on one run: who makes what, what a killed one leaves, a full disk, Ray.
+
+pytest tests/test_shared_runs.py                 # seconds
+pytest tests/test_shared_runs.py -m slow         # kill -9 at 50 random moments, Ray: 2 minutes
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from emonet_face.errors import EmoNetFaceError
+from emonet_face.imaging import read_image
+from generation import finishing, image_files, work
+from generation.backends import Picture
+from generation.claims import ClaimFile
+from generation.marking import DRAWN
+from generation.run import MANIFEST, PLAN, check_finished, generate
+from generation.run_folder import CLAIMS, begun
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["generation.run", "generation.schematic", "PIL.PngImagePlugin"])
+"""What the work imports: each process then starts at once."""
+
+
+class Painter:
+    """A backend that paints a gradient of each request's own and notes what it was asked for."""
+
+    name = "painter"
+    source_type = DRAWN
+    overlap = False
+
+    def __init__(self, log: Path, seconds: float = 0.0, *, batch_matters: bool = False) -> None:
+        self.log, self.seconds, self.batch_matters = log, seconds, batch_matters
+        self.batch_size = 3
+
+    def generator(self):
+        return self.name
+
+    def recipe(self):
+        return {}
+
+    def load(self):
+        pass
+
+    def circumstances(self):
+        return {"versions": {}}
+
+    def make(self, requests, size):
+        time.sleep(self.seconds)
+        with self.log.open("a") as stream:
+            stream.writelines(f"{os.getpid()} {request.image_id}\n" for request in requests)
+        return [Picture(_gradient(request.seed, size)) for request in requests]
+
+
+def _gradient(seed, size):
+    image = Image.linear_gradient("L").resize((size, size))
+    bands = [image.point(lambda level, k=k: (level * (seed >> k) // 7) % 256) for k in (0, 8, 16)]
+    return Image.merge("RGB", bands)
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def start(target, *arguments):
+    process = _processes.Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def paint(out, log, n=30, seconds=0.0):
+    generate(n, out, backend=Painter(log, seconds), size=32)
+
+
+def draw(out, n):
+    generate(n, out, size=32, workers=1)
+
+
+def check_run(out, n):
+    """Every id exactly once, every sha256 right, nothing else in the folder."""
+    run = json.loads((out / MANIFEST).read_text())
+    ids = [f"{run['generator']}-0-{i:06d}" for i in range(n)]
+    found = sorted(path.name for path in out.rglob("*"))
+    expected = [f"{i}.{suffix}" for i in ids for suffix in ("json", "png")]
+    assert found == sorted([*expected, MANIFEST, "images"])
+    for image_id in ids:
+        image = out / "images" / f"{image_id}.png"
+        sidecar = json.loads(image.with_suffix(".json").read_text())
+        assert sidecar["image_id"] == image_id
+        assert sidecar["sha256"] == read_image(image).sha256
+    assert not [path for path in out.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_two_processes_make_every_image_once(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "log"
+    processes = [start(paint, out, log, 30, 0.05) for _ in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert Counter(Counter(image_id for _, image_id in lines).values()) == {1: 30}
+    assert len({pid for pid, _ in lines}) == 2, "both worked"
+    check_run(out, 30)
+    paint(tmp_path / "alone", tmp_path / "other.log")
+    assert contents(out) == contents(tmp_path / "alone")
+
+
+def test_a_claim_ends_with_its_process(tmp_path):
+    ready, path = _processes.Event(), tmp_path / "claims"
+    process = start(_hold, path, ready)
+    assert ready.wait(20)
+    with ClaimFile(path) as claims:
+        assert not claims.claim(4)
+        assert claims.claim(5)
+        process.kill()
+        process.join()
+        assert claims.claim(4)
+        claims.finish(4)
+        assert claims.is_done(4)
+        assert not claims.claim(4)
+        claims.reopen(4)
+        assert claims.claim(4)
+
+
+def _hold(path, ready):
+    with ClaimFile(path) as claims:
+        assert claims.claim(4)
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_process_takes_over_what_a_killed_one_had_claimed(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "log"
+    slow = start(paint, out, log, 9, 60.0)
+    while not (out / CLAIMS).exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    other = start(paint, out, log, 9, 0.0)
+    while len(list(out.glob("images/*.json"))) < 6:
+        time.sleep(0.01)
+    assert not (out / MANIFEST).exists()
+    slow.kill()
+    other.join(20)
+    assert other.exitcode == 0
+    check_run(out, 9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(50))
+def test_kill_at_a_random_moment(tmp_path, moment):
+    """Two processes draw; at a random moment one or both get SIGKILL; then the run is finished.
+
+    What had been vouched for by then must not be written again.
+    """
+    draw_moment = random.Random(moment)
+    out, n = tmp_path / "run", 24
+    processes = [start(draw, out, n) for _ in range(2)]
+    until = time.monotonic() + 10
+    while not out.exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(draw_moment.uniform(0, 0.25))
+    killed = processes[: draw_moment.choice([1, 2])]
+    for process in killed:
+        os.kill(process.pid, signal.SIGKILL)
+    for process in killed:
+        process.join()
+    whole = {path: path.stat() for path in _vouched_for(out)}
+    if len(killed) == 2:
+        processes.append(start(draw, out, n))
+    for process in processes:
+        process.join(60)
+    assert {process.exitcode for process in processes} <= {0, -signal.SIGKILL}
+    assert processes[-1].exitcode == 0
+    check_run(out, n)
+    for path, before in whole.items():
+        after = path.stat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns), path
+
+
+def _vouched_for(out):
+    for image in (out / "images").glob("[!.]*.png"):
+        try:
+            sidecar = json.loads(image.with_suffix(".json").read_text())
+            if sidecar["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest():
+                yield image
+        except FileNotFoundError:
+            continue
+
+
+@pytest.mark.parametrize("name", ["run.json", "images"])
+def test_killed_in_the_last_steps(tmp_path, name, monkeypatch):
+    """The claim file outlives the manifest, or the finished images have no manifest yet."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    paint(out, log, 6)
+    whole = contents(out)
+    if name == "images":
+        (out / MANIFEST).rename(out / PLAN)
+        with pytest.raises(EmoNetFaceError, match=r"not finished \(6 of 6 images\)"):
+            check_finished(out)
+    (out / CLAIMS).write_bytes(b"\1\1")
+    paint(out, log, 6)
+    assert contents(out) == whole
+    assert len(log.read_text().splitlines()) == 6
+
+
+def test_an_image_that_is_lost_before_the_end_is_made_again(tmp_path, monkeypatch):
+    """All batches are marked as done, but the disk did not keep one of the images."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    real = finishing._verified
+
+    def verified(run, claims):
+        if log.read_text().count("\n") == 9:
+            run.image_path(4).write_bytes(b"")
+        return real(run, claims)
+
+    monkeypatch.setattr(finishing, "_verified", verified)
+    paint(out, log, 9)
+    check_run(out, 9)
+    assert (
+        Counter(line.split()[1] for line in log.read_text().splitlines())["painter-0-000004"] == 2
+    )
+
+
+def test_where_batches_matter_the_whole_batch_is_made_and_the_lost_image_written(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "log"
+    backend = Painter(log, batch_matters=True)
+    generate(9, out, backend=backend, size=32)
+    whole = contents(out)
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("images/*.png")}
+    lost = out / "images" / "painter-0-000004.png"
+    lost.unlink()
+    log.write_text("")
+    generate(9, out, backend=backend, size=32)
+    asked = [line.split()[1] for line in log.read_text().splitlines()]
+    assert asked == [f"painter-0-00000{i}" for i in (3, 4, 5)]
+    assert contents(out) == whole
+    assert {p: p.stat().st_mtime_ns for p in kept if p != lost} == {
+        p: time for p, time in kept.items() if p != lost
+    }
+    log.write_text("")
+    assert generate(9, out, backend=backend, size=32, only="painter-0-000004").equal
+    assert [line.split()[1] for line in log.read_text().splitlines()] == asked
+
+
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_full_disk(tmp_path, monkeypatch, at):
+    """Nothing half-written stays, and the same call goes on where there is room again."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    real, calls = image_files.os.replace, iter(range(1000))
+
+    def replace(source, target):
+        if next(calls) == at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_files.os, "replace", replace)
+        with pytest.raises(OSError, match="No space left"):
+            paint(out, log, 9)
+    assert not [path for path in out.rglob(".*") if "partial" in path.name]
+    assert not (out / MANIFEST).exists()
+    paint(out, log, 9)
+    check_run(out, 9)
+
+
+def test_processes_that_start_together_agree_who_makes_the_folder(tmp_path):
+    for attempt in range(5):
+        out = tmp_path / str(attempt) / "run"
+        processes = [start(paint, out, tmp_path / f"{attempt}.log", 3) for _ in range(4)]
+        for process in processes:
+            process.join(30)
+        assert [process.exitcode for process in processes] == [0] * 4
+        check_run(out, 3)
+
+
+def test_a_manifest_that_is_renamed_while_it_is_looked_for_is_found(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    paint(out, tmp_path / "log", 3)
+    (out / MANIFEST).rename(out / PLAN)
+    from generation.run_folder import outputs
+
+    real = outputs.made_by
+
+    def made_by(folder, name):
+        found = real(folder, name)
+        if name == MANIFEST and (out / PLAN).exists():
+            (out / PLAN).rename(out / MANIFEST)  # another process completes the run just now
+        return found
+
+    monkeypatch.setattr(outputs, "made_by", made_by)
+    assert begun(out)[0] == MANIFEST
+
+
+class Broken(Painter):
+    """Fails always, as a driver that has crashed does."""
+
+    def make(self, requests, size):
+        super().make(requests, size)
+        raise RuntimeError("device-side assert triggered")
+
+
+def test_what_always_fails_is_given_up(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "log"
+    with pytest.raises(EmoNetFaceError, match="5 batches in a row lack pictures"):
+        generate(60, out, backend=Broken(log), size=32, retries=0)
+    asked = {line.split()[1] for line in log.read_text().splitlines()}
+    assert len(asked) == work.MOST_FAILURES * 3
+    failures = sorted(out.glob("failures/*.jsonl"))
+    assert len(failures) == 15
+    record = json.loads(failures[0].read_text())
+    assert record["image_id"] == "painter-0-000000"
+    assert record["causes"][-1] == "RuntimeError in a batch of 1: device-side assert triggered"
+    generate(60, out, backend=Painter(log), size=32)  # the next call tries again
+    check_run(out, 60)
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_run(tmp_path):
+    """On a local cluster of two cores: the same files as one process, also where Ray comes late."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        draw(tmp_path / "alone", 40)
+        generate(40, tmp_path / "ray", size=32, engine="ray", actors=2)
+        assert contents(tmp_path / "ray") == contents(tmp_path / "alone")
+        lost = tmp_path / "ray" / "images" / "schematic-0-000011.json"
+        lost.unlink()
+        generate(40, tmp_path / "ray", size=32, engine="ray")
+        assert contents(tmp_path / "ray") == contents(tmp_path / "alone")
+    finally:
+        ray.shutdown()
