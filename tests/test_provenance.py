@@ -223,9 +223,9 @@ def test_builds_tell_columns_from_prompts_and_say_how_many(tmp_path):
     assert c["prompt"] == "somebody"
     report = build_big(tmp_path / "faces", tmp_path / "repo")
     said = "\n".join(report.lines())
-    assert "2 values of prompted_emotion told from the prompt" in said
-    assert "1 values of prompted_age that contradict the prompt, kept as given" in said
-    assert "1 prompts of no known template, kept as free text" in said
+    assert "values of prompted_emotion told from the prompt: 2" in said
+    assert "values of prompted_age that contradict the prompt, kept as given: 1" in said
+    assert "prompts of no known template, kept as free text: 1" in said
 
     # In `binary` the prompt then also tells the target, which the raters' roles would not.
     votes = votes_csv(tmp_path / "v.csv", ("a", "human-4", "False", "Contentment"),
