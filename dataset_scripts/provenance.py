@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset_scripts.prompt_records import MAX_AGE
+from emonet_face.demographics import ETHNICITIES, GENDERS
 from emonet_face.taxonomy import CATEGORIES, INDEX
 
 OPENINGS: tuple[str, ...] = (
@@ -34,26 +35,6 @@ OPENINGS: tuple[str, ...] = (
     "a sharp studio portrait",
     "a natural-light head shot",
 )
-
-ETHNICITIES: tuple[str, ...] = (
-    "American Indian or Alaska Native",
-    "white caucasian north american",
-    "white caucasian european",
-    "White",
-    "Middle Eastern",
-    "North African",
-    "arabic",
-    "Asian",
-    "South Asian",
-    "Southeast Asian",
-    "Indian",
-    "Hispanic or Latino",
-    "Native Hawaiian or Other Pacific Islander",
-    "Black or African American",
-)
-"""The 14 strings of the published prompts, as they are spelt there."""
-
-GENDERS: tuple[str, ...] = ("man", "woman", "non-binary person")
 
 _PERSON = rf"(?P<ethnicity>[^.]+?) (?P<gender>{'|'.join(GENDERS)})"
 _FORMS = tuple(

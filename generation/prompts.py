@@ -19,32 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from emonet_face.demographics import ETHNICITIES, GENDERS
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS, SHARED_WORDS, category
 
-ETHNICITIES: tuple[str, ...] = (
-    "American Indian or Alaska Native",
-    "white caucasian north american",
-    "white caucasian european",
-    "White",
-    "Middle Eastern",
-    "North African",
-    "arabic",
-    "Asian",
-    "South Asian",
-    "Southeast Asian",
-    "Indian",
-    "Hispanic or Latino",
-    "Native Hawaiian or Other Pacific Islander",
-    "Black or African American",
-)
-"""The 14 published strings. They overlap (three say White, three name the Middle East or North
-Africa): "balanced" means balanced over these strings, not over any merge of them."""
-
 AGES: tuple[int, ...] = (20, 30, 40, 50, 60, 70, 80)
 """Years."""
-
-GENDERS: tuple[str, ...] = ("man", "woman", "non-binary person")
 
 N_CELLS = len(EMOTIONS) * len(ETHNICITIES) * len(AGES) * len(GENDERS)
 """11,760: emotion x ethnicity x age x gender."""

@@ -10,7 +10,7 @@ Every node must reach the run folder by the same path, on a file system that pas
 What that means for large runs, on paper. Assumed, not measured: FLUX.1-dev at 1024 x 1024, 28 steps
 in bfloat16, 9 s a picture on an H100 and 18 s on an A100; SDXL, 30 steps, 3.5 s and 6 s; one actor
 a GPU; 1.4 MB a PNG and 0.3 MB a JPEG of quality 95. Measured (benchmarks/bench_generation.py): the
-run machinery takes some 3 ms a picture of 64 px, most of it for the encoding of the file, so next
+run machinery takes 2.6 ms a picture of 64 px, 1.5 of them to save the file, so next
 to nothing beside seconds; actors do not talk to each other, so hours divide by GPUs until the
 pictures per GPU are few.
 
