@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import ImageFile
 from generation.annotators.asking import NoAnswerError, Reply
-from generation.annotators.bounded_client import bounded_client, http_library
+from generation.annotators.bounded_client import PerThread, bounded_clients, http_library
 from generation.annotators.chat_bodies import read_completion
 from generation.annotators.spending import Pace, Spending
 from generation.annotators.waiting import MAX_WAIT_S, retry_after, waits
@@ -97,12 +97,15 @@ class Endpoint:
         if not self._key and parts.hostname == "api.openai.com":
             raise EmoNetFaceError(f"{self.place} needs a key: set {KEY_VARIABLE}")
         self._http = http_library(self._openai)
-        self._client = self._openai.OpenAI(
-            base_url=url,
-            api_key=self._key or "none",
-            max_retries=0,
-            timeout=timeout_s,
-            http_client=bounded_client(self._openai, timeout_s),
+        http_client = bounded_clients(self._openai, timeout_s)
+        self._clients = PerThread(
+            lambda: self._openai.OpenAI(
+                base_url=url,
+                api_key=self._key or "none",
+                max_retries=0,
+                timeout=timeout_s,
+                http_client=http_client(),
+            )
         )
         self._model, self._prompt = model, prompt
         self._sampling, self._schema = dict(sampling), schema
@@ -142,7 +145,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._clients.close()
 
     def _try(self, image: ImageFile) -> Reply:
         """One request, and others without the options that the endpoint does not know."""
@@ -203,7 +206,7 @@ class Endpoint:
         try:
             # Not `chat.completions.create`, which walks through the whole message to look for
             # things to rewrite; with pictures in it that is most of the work.
-            response = self._client.post(
+            response = self._clients.get().post(
                 "/chat/completions",
                 body={"model": self._model, **body},
                 cast_to=self._http.Response,
