@@ -76,9 +76,9 @@ class FakeEndpoint:
                 self._under_way += 1
                 self.most_under_way = max(self.most_under_way, self._under_way)
                 try:
-                    await asyncio.sleep(self.latency)
+                    due = asyncio.get_running_loop().time() + self.latency
                     key = headers.get(b"authorization", b"").decode().removeprefix("bearer ")
-                    if not await self.answer(json.loads(data), key, writer):
+                    if not await self.answer(json.loads(data), key, due, writer):
                         return
                 finally:
                     self._under_way -= 1
@@ -87,8 +87,8 @@ class FakeEndpoint:
         finally:
             writer.close()
 
-    async def answer(self, body, key, writer):
-        """Answer one request; False where the connection must be broken."""
+    async def answer(self, body, key, due, writer):
+        """Answer one request when it is due; False where the connection must be broken."""
         model = body["model"]
         self.requests[model] += 1
         if len(self.bodies) < 100:
@@ -98,6 +98,7 @@ class FakeEndpoint:
         picture = hashlib.sha256(url.encode()).hexdigest()
         self.pictures[model, picture] += 1
         status, reply, headers = self.reply(model, picture, body, key)
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
         if reply is None:
             return False
         if str(status).startswith("endless"):
