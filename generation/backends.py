@@ -76,8 +76,11 @@ class Backend(Protocol):
         batch_size: how many pictures it makes at once.
         batch_matters: whether a picture may come out a little different beside others. Then the
             whole batch is made where one of it is missing, and sidecars say who was in it.
-        overlap: whether pictures may be encoded and written while it makes the next ones. True for
-            those that mostly wait for an accelerator.
+        overlap: whether pictures are encoded and written while it makes the next ones. True for
+            those that mostly wait for an accelerator; on a processor both would only slow each
+            other down.
+        one_core: whether it keeps one core busy and no more, so that by default a run takes a
+            process for each core.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Backend(Protocol):
     batch_size: int
     batch_matters: bool
     overlap: bool
+    one_core: bool
 
     def generator(self) -> str:
         """What made the picture, for the dataset's column of that name."""

@@ -38,7 +38,7 @@ class DiffusersBackend:
     name = "diffusers"
     source_type = TRAINED
     batch_matters = True
-    overlap = True
+    one_core = False
 
     def __init__(
         self,
@@ -80,6 +80,10 @@ class DiffusersBackend:
         self._scheduler, self._dtype = scheduler, _dtype_name(dtype, device)
         self._pipeline: Any = None
         self._check_arguments()
+
+    @property
+    def overlap(self) -> bool:
+        return not _place(self._device).startswith("cpu")
 
     @cached_property
     def _index(self) -> dict[str, Any]:
@@ -201,7 +205,35 @@ class DiffusersBackend:
                 f" {size} are asked for; sizes must be multiples of what the model works in"
             )
         flags = getattr(made, "nsfw_content_detected", None) or [None] * len(requests)
-        return [_picture(array, flag) for array, flag in zip(values, flags, strict=True)]
+        pictures = [_picture(array, flag) for array, flag in zip(values, flags, strict=True)]
+        for request, picture in zip(requests, pictures, strict=True):
+            if cut := self._cut_by(request.record.text):
+                picture.facts["prompt_cut_by"] = cut
+        return pictures
+
+    def _cut_by(self, prompt: str) -> list[str]:
+        """The pipeline's tokenizers that take less than the whole prompt."""
+        return [
+            name
+            for name, limit in self._token_limits.items()
+            if len(getattr(self._pipeline, name)(prompt).input_ids) > limit
+        ]
+
+    @cached_property
+    def _token_limits(self) -> dict[str, int]:
+        """How many tokens of a prompt the pipeline reads with each of its tokenizers."""
+        longest = inspect.signature(self._pipeline_class.__call__).parameters.get(
+            "max_sequence_length"
+        )
+        limits = {}
+        for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
+            tokenizer = getattr(self._pipeline, name, None)
+            if tokenizer is None:
+                continue
+            limits[name] = tokenizer.model_max_length
+            if longest is not None and not type(tokenizer).__name__.startswith("CLIP"):
+                limits[name] = self._options.get("max_sequence_length", longest.default)
+        return limits
 
     def _per_prompt(self, n: int) -> dict[str, Any]:
         """The options; a negative prompt is given once for each prompt."""

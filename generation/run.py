@@ -173,7 +173,7 @@ def _plan(
 def _share_locally(work: Work, claims: ClaimFile, workers: int | None) -> None:
     run = work.run
     if workers is None:
-        worth = run.plan["n"] >= _WORTH_WORKERS and not work.backend.overlap
+        worth = run.plan["n"] >= _WORTH_WORKERS and work.backend.one_core
         workers = (os.cpu_count() or 1) if worth else 1
     spawn = multiprocessing.get_context("spawn")  # forking is not safe once torch has threads
     others = [spawn.Process(target=_help, args=(work,), daemon=True) for _ in range(workers - 1)]

@@ -23,7 +23,8 @@ class SchematicBackend:
     name = "schematic"
     source_type = DRAWN
     batch_matters = False
-    overlap = False  # drawing keeps the processor busy itself
+    overlap = False
+    one_core = True
 
     def __init__(self, batch_size: int = 8) -> None:
         """

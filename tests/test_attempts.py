@@ -34,6 +34,7 @@ class Scripted:
     source_type = DRAWN
     batch_matters = True
     overlap = True
+    one_core = False
 
     def __init__(self, script: Callable, batch_size: int = 4) -> None:
         self.script, self.batch_size, self.asked = script, batch_size, []

@@ -40,6 +40,7 @@ class Painter:
     name = "painter"
     source_type = DRAWN
     overlap = False
+    one_core = True
 
     def __init__(self, log: Path, seconds: float = 0.0, *, batch_matters: bool = False) -> None:
         self.log, self.seconds, self.batch_matters = log, seconds, batch_matters
