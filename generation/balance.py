@@ -104,7 +104,10 @@ def draw_balance(balance: Balance, path: Path) -> None:
 
 
 def balance_figure(balance: Balance) -> Figure:
-    """One panel a factor with a bar a value, and one with the spread of each pair's cells."""
+    """One panel a factor with a bar a value, and one with the spread of each pair's cells.
+
+    Factors that have the same value everywhere are named above the panels instead.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(15, 9.5), layout="constrained")
@@ -113,12 +116,16 @@ def balance_figure(balance: Balance) -> Figure:
     middle = grid[1].subgridspec(2, 1, height_ratios=[14, 7])
     _bars(figure.add_subplot(middle[0]), "ethnicity", balance)
     _bars(figure.add_subplot(middle[1]), "age", balance)
-    right = grid[2].subgridspec(5, 1, height_ratios=[3, 3, 3, 3, 13])
-    for place, name in enumerate(("gender", "intensity", "style", "template")):
+    fixed = [name for name in LEVELS if balance.n > 1 and len(balance.counts[name]) == 1]
+    small = [name for name in ("gender", "intensity", "style", "template") if name not in fixed]
+    right = grid[2].subgridspec(len(small) + 1, 1, height_ratios=[3] * len(small) + [13])
+    for place, name in enumerate(small):
         _bars(figure.add_subplot(right[place]), name, balance)
-    _pairs(figure.add_subplot(right[4]), balance)
+    pairs = [pair for pair in PAIRS if not set(pair) & set(fixed)]
+    _pairs(figure.add_subplot(right[len(small)]), balance, pairs)
+    same = "".join(f" All are of one {name}." for name in fixed)
     figure.suptitle(
-        f"What the prompts of {balance.n:,} images ask for; the line is an even share\n"
+        f"What the prompts of {balance.n:,} images ask for; the line is an even share.{same}\n"
         "Values are parameters of prompts, not observations of faces.",
         x=0.01, ha="left", fontsize=11,
     )  # fmt: skip
@@ -139,16 +146,16 @@ def _bars(axes: Axes, name: str, balance: Balance) -> None:
     axes.set_title(f"{name}: {low} to {high} images", fontsize=9, loc="left")
 
 
-def _pairs(axes: Axes, balance: Balance) -> None:
+def _pairs(axes: Axes, balance: Balance, pairs: Sequence[tuple[str, str]]) -> None:
     """Fewest to most images on a cell, as a multiple of an even share."""
-    for row, pair in enumerate(PAIRS):
+    for row, pair in enumerate(pairs):
         even = balance.n / (len(LEVELS[pair[0]]) * len(LEVELS[pair[1]]))
         low, high = (count / even for count in balance.spread(*pair))
         axes.plot([low, high], [row, row], color="#0072B2", linewidth=2.5, solid_capstyle="butt")
         axes.plot([low, high], [row, row], "|", color="#0072B2", markersize=7)
     axes.axvline(1, color="#E69F00", linewidth=1.5, zorder=0)
-    axes.set_yticks(range(len(PAIRS)), [" x ".join(pair) for pair in PAIRS], fontsize=7)
-    axes.set_ylim(len(PAIRS) - 0.4, -0.6)
+    axes.set_yticks(range(len(pairs)), [" x ".join(pair) for pair in pairs], fontsize=7)
+    axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.set_xlim(left=0)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=7)
