@@ -42,14 +42,19 @@ def image_id_of(seed: int, index: int, generator: str = "schematic") -> str:
     return f"{name or 'model'}-{seed}-{index:06d}"
 
 
+PLAN_KEYS = (
+    "n", "backend", "generator", "size", "seed", "format", "balance", "batch_size", "recipe",
+    "versions",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Run:
     """A run: its folder and its plan.
 
     Attributes:
         out: the folder.
-        plan: what `run.json` says: "n", "backend", "generator", "size", "seed", "format",
-            "balance", "batch_size", "recipe" and "versions".
+        plan: what `run.json` says, with the keys of `PLAN_KEYS`.
     """
 
     out: Path
@@ -119,13 +124,24 @@ class Run:
 
 
 def begun(folder: Path) -> tuple[str | None, dict[str, Any]]:
-    """Name and content of the manifest of a run in a folder; (None, {}) where there is no run."""
+    """Name and content of the manifest of a run in a folder; (None, {}) where there is no run.
+
+    Raises:
+        EmoNetFaceError: the manifest lacks a key that every run has.
+    """
     for name in (MANIFEST, PLAN, MANIFEST):  # it may be renamed between the first two
         if outputs.made_by(folder, name) == MADE_BY:
             try:
-                return name, json.loads((folder / name).read_text(encoding="utf-8"))
+                plan = json.loads((folder / name).read_text(encoding="utf-8"))
             except FileNotFoundError:
                 continue
+            missing = [key for key in PLAN_KEYS if key not in plan]
+            if missing:
+                raise EmoNetFaceError(
+                    f"{folder / name}: has no {missing[0]!r}; it is damaged;"
+                    " make the run anew in another folder"
+                )
+            return name, plan
     return None, {}
 
 

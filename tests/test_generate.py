@@ -25,7 +25,7 @@ from emonet_face.taxonomy import EMOTIONS, INDEX, OPPOSITE
 from generation import image_files, latents, run_folder, work
 from generation.latents import NEAR_NEUTRAL_FACTOR, RANGES, latent_intensities
 from generation.prompts import parse_prompt, prompt_record
-from generation.run import MANIFEST, PLAN, Redrawn, generate, image_id_of
+from generation.run import MANIFEST, PLAN, Redrawn, check_finished, generate, image_id_of
 from generation.schematic_backend import SchematicBackend
 from generation.sidecars import read_sidecar
 
@@ -189,6 +189,16 @@ def test_another_configuration_is_refused(tmp_path, drawn, finished, change, mes
     with pytest.raises(EmoNetFaceError, match=message):
         generate(**{"n": 3, "out": out, "size": 40, "seed": 0} | change)
     assert contents(out) == before
+
+
+def test_a_run_whose_manifest_lacks_a_key_is_refused_with_its_name(tmp_path, drawn):
+    out = generate(2, tmp_path / "run", size=40)
+    plan = json.loads((out / MANIFEST).read_text())
+    del plan["generator"]
+    (out / MANIFEST).write_text(json.dumps(plan))
+    for use in (lambda: generate(2, out, size=40), lambda: check_finished(out)):
+        with pytest.raises(EmoNetFaceError, match=r"run\.json: has no 'generator'"):
+            use()
 
 
 def test_a_foreign_folder_is_refused(tmp_path, drawn):
