@@ -62,12 +62,13 @@ class Progress:
 
     Attributes:
         answered: questions this person has answered.
-        open: questions they could be asked now.
+        left: unfinished images that they have not said all about that they may; some of them may
+            wait for others first.
         finished, images: images of which nothing more is to be asked of anybody, and all.
     """
 
     answered: int
-    open: int
+    left: int
     finished: int
     images: int
 
@@ -92,6 +93,8 @@ class Board:
         """Id of the last answer put in."""
         self._latest: dict[tuple[int, Kind], dict[str, Answer]] = {}
         self._given: dict[str, dict[tuple[int, Kind], Answer]] = {}
+        self._done: dict[str, set[int]] = {}
+        """Annotator -> images that they are never asked about again."""
         self._blocks = _blocks(items, seed)
         self._orders: dict[str, list[tuple[int, bool]]] = {}
         self._unfinished = {item.number for item in items}
@@ -100,7 +103,11 @@ class Board:
         """Put in the next stored answer; a correction takes the place of what it corrects."""
         self.last = answer.id
         self._latest.setdefault((answer.item, answer.kind), {})[answer.annotator] = answer
-        self._given.setdefault(answer.annotator, {})[answer.item, answer.kind] = answer
+        given = self._given.setdefault(answer.annotator, {})
+        given[answer.item, answer.kind] = answer
+        done = self._done.setdefault(answer.annotator, set())
+        if not self.both or all((answer.item, kind) in given for kind in self.kinds):
+            done.add(answer.item)
         if any(self._room(answer.item, kind) for kind in self.kinds):
             self._unfinished.add(answer.item)
         else:
@@ -128,8 +135,9 @@ class Board:
 
     def next_question(self, annotator: str, claims: Collection[Question]) -> Question | None:
         """The first open question in this person's order; None where there is none now."""
+        possible = self._possible(annotator)
         for number, contrast_first in self._order(annotator):
-            if number in self._unfinished:
+            if number in possible:
                 for kind in self.kinds[::-1] if contrast_first else self.kinds:
                     question = Question(annotator, number, kind)
                     if self.is_open(question, claims):
@@ -144,15 +152,15 @@ class Board:
         place = [*answers].index(before.annotator)
         return may_become(before.kind, values, place, new, asked)
 
-    def progress(self, annotator: str, claims: Collection[Question]) -> Progress:
-        """Counts for a person; an image with both questions open to them counts once."""
-        n_open = sum(
-            any(self.is_open(Question(annotator, number, kind), claims) for kind in self.kinds)
-            for number in self._unfinished
-        )
-        n_images = len(self.items)
+    def progress(self, annotator: str) -> Progress:
+        """Counts for a person."""
         answered = len(self._given.get(annotator, {}))
-        return Progress(answered, n_open, n_images - len(self._unfinished), n_images)
+        n_images = len(self.items)
+        finished = n_images - len(self._unfinished)
+        return Progress(answered, len(self._possible(annotator)), finished, n_images)
+
+    def _possible(self, annotator: str) -> set[int]:
+        return self._unfinished - self._done.get(annotator, set())
 
     def _room(self, item: int, kind: Kind) -> int:
         answers = self._latest.get((item, kind), {})

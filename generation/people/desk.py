@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.taxonomy import category
 from generation.people.board import Answer, Question
-from generation.people.questions import Kind, Value, checked_annotator, checked_value
+from generation.people.questions import Value, checked_annotator, checked_value
 from generation.people.store import Store
 
 LEASE_SECONDS = 600.0
@@ -65,7 +66,7 @@ class Desk:
             raise EmoNetFaceError(f"{shown(name)} is not on the list of this project's annotators")
         if agreed is not True:
             raise EmoNetFaceError("please read the notice and agree to it first")
-        with self._store.transaction():
+        with self._transaction():
             self._store.join(name, self._notice, self._now())
             return self._view(name)
 
@@ -75,11 +76,17 @@ class Desk:
         Raises:
             EmoNetFaceError: nobody of this name has joined.
         """
-        with self._store.transaction():
+        with self._transaction():
             return self._view(self._joined(name))
 
     def answer(
-        self, name: object, token: object, item: object, kind: object, value: object, revises: object
+        self,
+        name: object,
+        token: object,
+        item: object,
+        kind: object,
+        value: object,
+        revises: object,
     ) -> dict[str, Any]:
         """Keep an answer; it is on the disk when this returns.
 
@@ -99,9 +106,8 @@ class Desk:
         received = self._timer()
         question, value = self._checked(name, token, item, kind, value)
         name = question.annotator
-        with self._store.transaction():
+        with self._transaction():
             self._joined(name)
-            self._catch_up()
             notice = None
             if self._store.answer_of(str(token)) is None:
                 notice = self._keep(question, str(token), value, revises, received)
@@ -119,9 +125,8 @@ class Desk:
             As `current`, with "value" and "revises" filled in; the open question where there is no
             earlier answer.
         """
-        with self._store.transaction():
+        with self._transaction():
             name = self._joined(name)
-            self._catch_up()
             given = self._board.history(name)
             place = next((i for i, a in enumerate(given) if a.id == before), len(given))
             if place == 0:
@@ -178,13 +183,27 @@ class Desk:
             raise EmoNetFaceError(f"{shown(name)} has not joined yet")
         return name
 
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A transaction with the board up to date; where it fails, so does what the board knows."""
+        with self._store.turn:
+            try:
+                with self._store.transaction():
+                    self._catch_up()
+                    yield
+            except EmoNetFaceError:
+                raise  # said before anything was stored
+            except BaseException:
+                self._board = self._store.board()
+                raise
+
     def _catch_up(self) -> None:
         for answer in self._store.answers(self._board.last):
             self._board.add(answer)
 
     def _view(self, name: str) -> dict[str, Any]:
         """The question in hand, or the next one, handed out now."""
-        self._catch_up()
+        self._catch_up()  # what was stored a moment ago
         now = self._clock()
         claims = self._store.claims(now)
         held = [c for c in claims if c.annotator == name and self._board.is_open(c, claims)]
@@ -197,8 +216,7 @@ class Desk:
         return self._around(name) | {"question": self._shown(question)}
 
     def _around(self, name: str) -> dict[str, Any]:
-        claims = self._store.claims(self._clock())
-        progress = self._board.progress(name, claims)
+        progress = self._board.progress(name)
         return {"name": name, "progress": vars(progress), "notice": None}
 
     def _shown(self, question: Question, number: int | None = None) -> dict[str, Any]:

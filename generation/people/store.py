@@ -72,10 +72,14 @@ class Setup:
 
 
 class Store:
-    """An open store; use it as a context, or `close` it. Threads take turns by `transaction`.
+    """An open store; use it as a context, or `close` it.
+
+    Attributes:
+        setup, items: what it is for.
+        turn: the lock by which threads take turns; `transaction` takes it.
 
     Args:
-        path: the file; None of its neighbours `-wal` and `-shm` is to be removed while it is open.
+        path: the file. Its neighbours `-wal` and `-shm` belong to it: copy or move all three.
 
     Raises:
         EmoNetFaceError: there is no such file, it is not a store, or another version's.
@@ -83,7 +87,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._turn = threading.RLock()
+        self.turn = threading.RLock()
         self._sql = _connected(path)
         try:
             self.setup = self._read_setup()
@@ -100,7 +104,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file; what was acknowledged is in it."""
-        with self._turn:
+        with self.turn:
             self._sql.close()
 
     @contextmanager
@@ -110,7 +114,7 @@ class Store:
         Args:
             write: False for a steady view of the file that keeps nobody from writing.
         """
-        with self._turn:
+        with self.turn:
             self._sql.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
                 yield
@@ -123,9 +127,7 @@ class Store:
     def board(self) -> Board:
         """An empty board of this task."""
         setup = self.setup
-        return Board(
-            self.items, setup.task, raters=setup.raters, both=setup.both, seed=setup.seed
-        )
+        return Board(self.items, setup.task, raters=setup.raters, both=setup.both, seed=setup.seed)
 
     def answers(self, after: int = 0) -> list[Answer]:
         """The stored answers in the order of storing, those with a larger id than `after`."""
@@ -224,7 +226,7 @@ def open_store(path: Path, setup: Setup, items: Sequence[Item]) -> Store:
     """
     check_parents(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.is_file() and not path.stat().st_size:
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         _make(path, setup, items)
     store = Store(path)
     try:
