@@ -1,10 +1,11 @@
 # make demo   the whole system once, offline, into demo-out/
 # make test   the quick tests; make test-slow the rest; make lint; make bench
+# make compat the uploaded model code under the oldest transformers it promises, and the newest
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo-out
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow lint format bench compat clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,5 +32,8 @@ format: .venv/.installed
 bench: .venv/.installed
 	$(BIN)/python benchmarks/bench_demo.py
 
+compat: .venv/.installed
+	$(BIN)/python tests/compatibility.py
+
 clean:
-	rm -rf .venv $(DEMO)
+	rm -rf .venv .compat $(DEMO)

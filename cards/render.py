@@ -1,64 +1,97 @@
 """Render the card (README.md) of a product folder from a template and the product's own files.
 
-Every number on a card comes from a file inside the product: the front matter and the Parquet shards
-of a dataset, `config.json` and `training.json` of a model, and `evaluation.json` of either, which
-holds rows of a benchmark. A section without numbers is left out. An unknown name in a template is
-an error.
+Every number on a card comes from a file inside the product, from `results/` or from the core, and
+is marked with that source until the text is written. A section without numbers is left out. An
+unknown or unused name in a template is an error.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+from cards.card_pictures import dataset_picture, model_picture
+from cards.dataset_card import SIMULATED, dataset_context, dataset_front_matter
+from cards.evaluation import EVALUATION, write_evaluation
+from cards.metric_card import metric_context
+from cards.model_card import model_context, model_front_matter
+from cards.pictures import PICTURE
+from cards.printing import rendered, unmarked
+from cards.sourced import read_json
+from cards.space_card import RECORD as SPACE_RECORD
+from cards.space_card import is_space, space_context
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.front_matter import read_front_matter, write_front_matter
-from emonet_face.outputs import write_json
-from emonet_face.taxonomy import EMOTIONS
+from emonet_face.front_matter import join_front_matter, read_front_matter
+from emonet_face.outputs import write_text
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
+__all__ = [
+    "EVALUATION",
+    "PICTURE",
+    "SIMULATED",
+    "SPACE_RECORD",
+    "Card",
+    "card_of",
+    "kind_of",
+    "put_results",
+    "render_card",
+    "write_evaluation",
+]
 
-TEMPLATES = Path(__file__).parent / "templates"
-EVALUATION = "evaluation.json"
 MODEL_TYPE = "empathicinsight_face"
-SIMULATED = (
-    "Simulated raters on schematic faces: made to show how the software works. Nothing here is a"
-    " result on EmoNet-Face or a statement about people."
-)
-TITLES = {"dataset": "EmoNet-Face", "model": "EmpathicInsight-Face"}
+DATASET = "emonet-face"
+EVAL_FILE = "eval.yaml"
+
+
+class Card(NamedTuple):
+    """A card before it is written.
+
+    Attributes:
+        front: its front matter.
+        marked: its text with marks around the numbers, see `printing`.
+        others: further files that are rendered with it, name -> marked text.
+    """
+
+    front: dict[str, Any]
+    marked: str
+    others: dict[str, str]
 
 
 def kind_of(repo: Path) -> str:
-    """What a product folder is, told from its content: "dataset", "model" or "metric".
+    """What a product folder is, told from its content: "dataset", "model", "metric" or "space".
 
     Raises:
-        EmoNetFaceError: it is none of the three.
+        EmoNetFaceError: it is none of them.
     """
+    return _kind_of(repo, read_front_matter(repo)[0])
+
+
+def _kind_of(repo: Path, front: Mapping[str, Any]) -> str:
     config = repo / "config.json"
     if config.is_file():
-        model_type = _read_json(config).get("model_type")
+        model_type = read_json(config).get("model_type")
         if model_type == MODEL_TYPE:
             return "model"
         raise EmoNetFaceError(f"{config}: model_type is {model_type!r}, not {MODEL_TYPE!r}")
+    if is_space(repo):
+        return "space"
     if (repo / f"{repo.resolve().name}.py").is_file():
         return "metric"
-    if "configs" in read_front_matter(repo)[0]:
+    if "configs" in front:
         return "dataset"
     raise EmoNetFaceError(
         f"{repo}: is no product folder: neither a dataset (README.md with configs), nor a model"
-        " (config.json), nor a metric (a script of the folder's name)"
+        " (config.json), nor a metric (a script of the folder's name), nor a page (space.json)"
     )
 
 
-def render_card(repo: Path) -> Path:
-    """Write the card of a product folder; what the loaders read in its front matter is kept.
+def render_card(repo: Path, org: str | None = None) -> Path:
+    """Write the card of a product folder, and its picture; what the loaders read is kept.
 
-    The metric's card is part of the metric and holds no numbers: it is left as it is.
+    Args:
+        repo: the product folder.
+        org: whose repos these are to be on the Hub: snippets then name them ORG/NAME. None: by
+            the folder's name alone, which works beside the folder.
 
     Returns:
         The path of the card.
@@ -66,185 +99,95 @@ def render_card(repo: Path) -> Path:
     Raises:
         EmoNetFaceError: no product folder, or one of its files is broken.
     """
-    kind = kind_of(repo)
-    if kind == "metric":
-        return repo / "README.md"
-    front, _ = read_front_matter(repo)
-    context = _dataset(repo, front) if kind == "dataset" else _model(repo)
-    front = {**front, **(_model_front_matter() if kind == "model" else {})}
-    text = _environment().get_template(f"{kind}.md.j2").render(**context, **_evaluation(repo))
-    write_front_matter(repo, front, text.rstrip() + "\n")
+    card = card_of(repo, org)
+    for name, text in card.others.items():
+        write_text(repo / name, unmarked(text))
+    write_text(repo / "README.md", join_front_matter(card.front, unmarked(card.marked)))
     return repo / "README.md"
 
 
-def write_evaluation(
-    repo: Path, protocols: Mapping[str, list[dict[str, Any]]], *, level: float, seed: int
+def put_results(
+    repos: Sequence[Path],
+    summaries: Mapping[str, list[dict[str, Any]]],
+    results: Mapping[str, Any],
+    annotator: str | None,
 ) -> None:
-    """Put benchmark rows into a product folder, for its card.
+    """Put what a benchmark found into product folders, for their cards.
 
     Args:
-        repo: dataset or model folder.
-        protocols: protocol -> rows with `annotator`, `weighted_kappa`, `weighted_kappa_ci`,
-            `spearman`, `spearman_ci` (None where undefined).
-        level: confidence level of the intervals, e.g. 0.95.
-        seed: of the benchmark.
+        repos: datasets and models.
+        summaries: protocol -> rows, see `write_evaluation`.
+        results: the `results.json`.
+        annotator: the model's name in it; needed where a model is among the repos.
+
+    Raises:
+        EmoNetFaceError: a folder that no benchmark says anything of, or the name is missing or
+            unknown. Nothing was written then.
     """
-    record = {
-        "made_by": "emonet-face benchmark",
-        "confidence_level": level,
-        "seed": seed,
-        "protocols": {name: list(rows) for name, rows in protocols.items()},
-    }
-    write_json(repo / EVALUATION, record)
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    environment.filters |= {"number": _number, "interval": _interval}
-    return environment
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _interval(pair: list[float | None] | None) -> str:
-    if pair is None or any(value is None or math.isnan(value) for value in pair):
-        return "-"
-    return f"[{pair[0]:.3f}, {pair[1]:.3f}]"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EmoNetFaceError(f"{path}: is not a readable JSON file ({error})") from None
-    if not isinstance(value, dict):
-        raise EmoNetFaceError(f"{path}: holds a {type(value).__name__}, not an object")
-    return value
-
-
-def _evaluation(repo: Path) -> dict[str, Any]:
-    path = repo / EVALUATION
-    if not path.is_file():
-        return {"protocols": {}, "level": ""}
-    record = _read_json(path)
-    try:
-        return {
-            "protocols": record["protocols"],
-            "level": f"{100 * record['confidence_level']:g} %",
-        }
-    except KeyError as error:
-        raise EmoNetFaceError(f"{path}: has no {error}") from None
-
-
-def _dataset(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
-    infos = front.get("dataset_info", [])
-    infos = infos if isinstance(infos, list) else [infos]
-    configs = {info["config_name"]: info for info in infos}
-    for name in configs:
-        if not any((repo / name).glob("*.parquet")):
-            raise EmoNetFaceError(f"{repo}: config {name!r} has no Parquet files; build it again")
-    defaults = [c["config_name"] for c in front["configs"] if c.get("default")]
-    annotators = Counter(_annotators(repo, "hq"))
-    everybody = set(annotators) | set(_annotators(repo, "big")) | set(_annotators(repo, "binary"))
-    return {
-        "title": TITLES["dataset"],
-        "notice": SIMULATED if any(map(_is_simulated, everybody)) else "",
-        "repo_id": repo.resolve().name,
-        "default": defaults[0] if defaults else next(iter(configs)),
-        "configs": configs,
-        "annotators": dict(sorted(annotators.items())),
-        "emotions": EMOTIONS,
-        "limits": _dataset_limits(configs),
-    }
-
-
-def _dataset_limits(configs: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if "binary" in configs:
-        lines.append(
-            "Votes follow a cascade: an image whose first answer was no was not asked about again,"
-            " so agreement among images with several votes is an overestimate. The contrast answer"
-            " is a single vote."
+    kinds = {repo: kind_of(repo) for repo in repos}
+    for repo, kind in kinds.items():
+        if kind not in ("dataset", "model"):
+            raise EmoNetFaceError(f"{repo}: a benchmark has no results for a {kind}")
+    names = [row["annotator"] for row in next(iter(summaries.values())) if row["kind"] == "model"]
+    if annotator not in names and (annotator is not None or "model" in kinds.values()):
+        raise EmoNetFaceError(f"--annotator {annotator!r}: give one of {', '.join(names)}")
+    for repo, kind in kinds.items():
+        write_evaluation(
+            repo,
+            summaries,
+            level=results["confidence_level"],
+            seed=results["seed"],
+            results=results,
+            annotator=annotator if kind == "model" else None,
         )
-    if "big" in configs:
-        lines.append("The ratings of `big` were given by a program, not by people.")
-    return lines
 
 
-def _is_simulated(annotator: str) -> bool:
-    return annotator.startswith("simulated")
+def card_of(repo: Path, org: str | None = None) -> Card:
+    """The card of a product folder; its picture is written, nothing else.
+
+    Raises:
+        EmoNetFaceError: see `render_card`.
+    """
+    front = read_front_matter(repo)[0]
+    return _MAKERS[_kind_of(repo, front)](repo, front, org)
 
 
-def _annotators(repo: Path, config: str) -> list[str]:
-    """Every annotator entry of a config, one per image and annotator (or vote)."""
-    import pyarrow.parquet as parquet
-
-    column = "votes" if config == "binary" else "ratings"
-    names: list[str] = []
-    for shard in sorted((repo / config).glob("*.parquet")):
-        try:
-            # One leaf of the nested column: the scores and the pictures stay on disk.
-            table = parquet.ParquetFile(shard).read(columns=[f"{column}.list.element.annotator"])
-            for chunk in table.column(0).chunks:
-                names += chunk.flatten().field("annotator").to_pylist()
-        except (OSError, ValueError, KeyError, IndexError) as error:
-            reason = str(error).partition("\n")[0]
-            raise EmoNetFaceError(f"{shard}: cannot be read ({reason})") from None
-    return names
+def _names(repo: Path, org: str | None) -> dict[str, Any]:
+    name = repo.resolve().name
+    return {"repo_id": f"{org}/{name}" if org else name, "named": org is not None}
 
 
-def _model(repo: Path) -> dict[str, Any]:
-    config = _read_json(repo / "config.json")
-    training = repo / "training.json"
-    record = _read_json(training) if training.is_file() else {}
-    stages = record.get("stages", {}).values()
-    annotators = [name for stage in stages for name in stage.get("annotators", [])]
-    outputs = config["output_names"]
-    size = config.get("head_size", "custom").capitalize()
-    return {
-        "title": f"{TITLES['model']} {size}",
-        "notice": SIMULATED if any(map(_is_simulated, annotators)) else "",
-        "repo_id": repo.resolve().name,
-        "dimensions": outputs[len(EMOTIONS) :],
-        "n_outputs": len(outputs),
-        "head_sizes": " -> ".join(map(str, [*config["head_hidden_sizes"], 1])),
-        "embedding_size": config["vision_config"]["hidden_size"],
-        "neutral_source": config["neutral_source"] or "not stated",
-        "stages": _stage_lines(record),
-    }
+def _dataset(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
+    context = dataset_context(repo, front)
+    picture = dataset_picture(repo, context)
+    names = _names(repo, org)
+    others = {}
+    if "hq" in context["names"]:
+        task = {"repo_id": names["repo_id"], "title": context["title"]}
+        others[EVAL_FILE] = rendered("eval.yaml.j2", task)
+    marked = rendered("dataset.md.j2", {**context, **names, "picture": picture})
+    return Card(dataset_front_matter(front, context["configs"]), marked, others)
 
 
-def _stage_lines(record: Mapping[str, Any]) -> list[str]:
-    """One line per training stage that was run, from training.json."""
-    lines = []
-    for name, stage in record.get("stages", {}).items():
-        if stage.get("run"):
-            images = stage["images"]
-            measures = ", ".join(f"{key} {value:.3f}" for key, value in stage["held_out"].items())
-            lines.append(
-                f"Stage `{name}`: {images['training']:,} images, {images['held_out']:,} more held"
-                f" out; labels by {', '.join(stage['annotators'])}. On the held-out images:"
-                f" {measures}."
-            )
-        else:
-            lines.append(f"Stage `{name}`: not run.")
-    return lines
+def _model(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
+    context = model_context(repo)
+    picture = model_picture(repo, context)
+    marked = rendered("model.md.j2", {**context, **_names(repo, org), "picture": picture})
+    return Card(model_front_matter(front, repo, org, DATASET), marked, {})
 
 
-def _model_front_matter() -> dict[str, Any]:
-    return {
-        "license": "cc-by-4.0",
-        "library_name": "transformers",
-        "pipeline_tag": "image-classification",
-        "tags": ["emonet-face", "emotion-recognition", "facial-expression", "custom_code"],
-    }
+def _metric(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
+    names = _names(repo, org)
+    return Card(dict(front), rendered("metric.md.j2", {**metric_context(repo), **names}), {})
+
+
+def _space(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
+    return Card(dict(front), rendered("space.md.j2", space_context(repo)), {})
+
+
+_MAKERS: dict[str, Callable[[Path, Mapping[str, Any], str | None], Card]] = {
+    "dataset": _dataset,
+    "model": _model,
+    "metric": _metric,
+    "space": _space,
+}

@@ -16,7 +16,10 @@ CHECK = "check.json"
 BALANCE_FIGURE = "balance.png"
 MADE_BY_CHECK = "emonet-face check"
 
-KNOWN_FILES = (README, CROISSANT, CHECK, BALANCE_FIGURE, "evaluation.json", "eval.yaml", "LICENSE")
+KNOWN_FILES = (
+    README, CROISSANT, CHECK, BALANCE_FIGURE,
+    "evaluation.json", "eval.yaml", "card.png", "LICENSE",
+)  # fmt: skip
 """What may lie at the root of a dataset repo: written by builds, `check`, cards and benchmarks."""
 
 _PNG_HEAD = 1_000

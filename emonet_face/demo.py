@@ -228,6 +228,8 @@ def _make_metric_and_benchmark(folder: Path, steps: _Steps) -> None:
                 protocols,
                 level=results["confidence_level"],
                 seed=results["seed"],
+                results=results,
+                annotator=MODEL_NAME if name == MODEL else None,
             )
         for name in (DATASET, MODEL, METRIC):
             render_card(hub / name)

@@ -42,7 +42,7 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     if end is None:
         raise EmoNetFaceError(f"the front matter is not closed by a line {_FENCE!r}")
     try:
-        data = yaml.safe_load("".join(lines[1:end]))
+        data = _loaded("".join(lines[1:end]))
     except yaml.YAMLError as error:
         short = str(error).splitlines()[0]
         raise EmoNetFaceError(f"the front matter is not YAML ({short})") from None
@@ -51,6 +51,17 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     if not isinstance(data, dict):
         raise EmoNetFaceError(f"the front matter is a {type(data).__name__}, not a mapping")
     return data, "".join(lines[end + 1 :])
+
+
+def _loaded(text: str) -> object:
+    """`yaml.safe_load`, by libyaml where PyYAML has it: ten times as fast on a dataset's README."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def join_front_matter(data: Mapping[str, Any], body: str) -> str:

@@ -1,12 +1,12 @@
 """The benchmark as an inspect_ai task: the questions of `annotate`, asked by that harness.
 
-    inspect eval emonet_face/emonet_face --model openai/NAME -T dataset=ORG/emonet-face
-    inspect eval emonet_face/emonet_face --model openai/NAME -T protocol=zero-shot
+    inspect eval emonet_face/hq --model openai/NAME -T dataset=ORG/emonet-face
+    inspect eval emonet_face/hq --model openai/NAME -T dataset=DIR -T protocol=zero-shot
 
 Prompts, sampling and answer schema are those of `annotators.protocols`; a reply is read by the same
 reader and counted as a failure for the same reasons. The metrics are the benchmark's own maths on
-all answered images at once, since no mean over images is a kappa. Only inspect_ai, which finds this
-module by its entry point, imports it (extra `inspect`).
+all answered images at once, since no mean over images is a kappa. Needs the extra `inspect`; the
+harness finds the task through `emonet_face.inspect_tasks`, scorer and solver through this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from inspect_ai import Task, task
+from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import (
     ChatMessageUser,
@@ -61,14 +61,8 @@ SEED = 42
 """Of the intervals: the same as the metric's defaults."""
 
 
-@task
-def emonet_face(
-    dataset: str = "emonet-face",
-    config: str = "hq",
-    protocol: str = "multi-shot",
-    seed: int = 0,
-) -> Task:
-    """Rate the faces of a dataset repo and compare with its raters.
+def face_ratings(dataset: str, config: str, protocol: str, seed: int) -> Task:
+    """The task: rate the faces of a dataset repo, compare with its raters.
 
     Args:
         dataset: Hub id ("ORG/emonet-face") or folder of a dataset repo.

@@ -67,17 +67,20 @@ def _body(repo):
     return (repo / "README.md").read_text().split("---\n", 2)[2]
 
 
-def test_a_dataset_card_keeps_its_front_matter_and_counts_from_the_files(tmp_path):
+def test_a_dataset_card_keeps_what_loaders_read_and_counts_from_the_files(tmp_path):
     repo = _dataset(tmp_path)
     before = _front(repo)
     render_card(repo)
-    assert _front(repo) == before
+    after = _front(repo)
+    assert {key: after[key] for key in before} == before
+    assert after["size_categories"] == ["n<1K"]
     body = _body(repo)
-    assert "| `hq` | `test` | 3 |" in body
-    assert "| `binary` | `train` | 1 |" in body
-    assert "| human-1 | 3 |" in body
+    assert "| `hq` | `test` | slider ratings, for evaluation | 3 | 0 |" in body
+    assert "| `binary` | `train` | yes/no votes, for fine-tuning | 1 | 0 |" in body
+    assert "| `hq` | human-1 | 3 |" in body
     assert "`big`" not in body
-    assert "## Agreement" not in body
+    assert "## Results" not in body
+    assert "alpha" not in body.split("## Published values")[0]
     assert SIMULATED not in body
     for emotion in EMOTIONS:
         assert emotion in body
@@ -94,8 +97,8 @@ def test_numbers_come_from_the_evaluation_file_and_undefined_is_a_dash(tmp_path)
     write_evaluation(repo, {"corrected": ROWS}, level=0.9, seed=1)
     render_card(repo)
     body = _body(repo)
-    assert "| a model | 0.123 | [0.100, 0.150] | - | - |" in body
-    assert "90 % bootstrap intervals" in body
+    assert "| a model | 0.123 | [0.100,\N{NO-BREAK SPACE}0.150] | - | - |" in body
+    assert "90\N{NO-BREAK SPACE}% bootstrap intervals" in body
     (repo / EVALUATION).write_text("{}")
     with pytest.raises(EmoNetFaceError, match="has no 'protocols'"):
         render_card(repo)
@@ -103,8 +106,12 @@ def test_numbers_come_from_the_evaluation_file_and_undefined_is_a_dash(tmp_path)
 
 def test_rendering_twice_changes_nothing(tmp_path):
     repo = _dataset(tmp_path)
-    first = render_card(repo).read_bytes()
-    assert render_card(repo).read_bytes() == first
+    write_evaluation(repo, {"corrected": ROWS}, level=0.9, seed=1)
+    render_card(repo)
+    first = {path: path.read_bytes() for path in repo.rglob("*") if path.is_file()}
+    assert {path.name for path in first} >= {"README.md", "eval.yaml"}
+    render_card(repo)
+    assert {path: path.read_bytes() for path in first} == first
 
 
 def test_a_model_card_from_config_and_training(tmp_path):
@@ -119,10 +126,11 @@ def test_a_model_card_from_config_and_training(tmp_path):
     front, body = _front(repo), _body(repo)
     assert front["library_name"] == "transformers"
     assert front["pipeline_tag"] == "image-classification"
-    assert "Stage `ratings`: 1,080 images, 120 more held out; labels by simulated-vlm." in body
+    words = " ".join(body.split())
+    assert "Stage `ratings`: 1,080 images, 120 more held out; labels by simulated-vlm." in words
     assert "mae 0.358" in body
     assert "Stage `votes`: not run." in body
-    assert "128 -> 32 -> 1" in body
+    assert "96 → 128 → 32 → one score" in body
     assert "(batch, 96)" in body
     assert SIMULATED in body
     assert "## Results" not in body

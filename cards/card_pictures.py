@@ -1,0 +1,69 @@
+"""Which picture a card gets, and the words that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cards.pictures import PICTURE, Bar, draw_bars, draw_faces, sample_faces
+from emonet_face.reliability import TIERS
+
+LEAST_FACES = 4
+Picture = dict[str, str]
+
+
+def dataset_picture(repo: Path, context: Mapping[str, Any]) -> Picture | None:
+    """Faces where the repo has some, else how the votes agree, else the raters' alpha, else None.
+
+    The picture is written into the repo.
+    """
+    out = repo / PICTURE
+    for config in ("hq", "binary", "big"):
+        if config in context["names"]:
+            faces = sample_faces(repo, config)
+            if len(faces) >= LEAST_FACES:
+                draw_faces(faces, out)
+                caption = f"Rows of `{config}`, each with the category that its prompt named."
+                return _picture("Faces of the dataset with the prompted category", caption)
+    if context["votes"]:
+        rows = sorted(context["votes"], key=lambda row: -row["agreement"].value)
+        bars = [Bar(row["emotion"], row["agreement"].value) for row in rows]
+        draw_bars("Share of images on which all votes agree", bars, out)
+        caption = (
+            "How often the votes on a category are unanimous, among images with several votes."
+        )
+        return _picture("Bars: agreement of the votes by category", caption)
+    if context["reliability"]:
+        rows = [row for row in context["categories"] if row["alpha"] is not None]
+        bars = [_bar(row["name"], row["alpha"], row["interval"], row["tier"]) for row in rows]
+        draw_bars("Krippendorff's alpha of the raters", _sorted(bars), out)
+        return _picture("Bars: alpha of the raters by category", "Reliability of the ratings.")
+    return None
+
+
+def model_picture(repo: Path, context: Mapping[str, Any]) -> Picture | None:
+    """The model's rank correlation with the raters by category; None without an evaluation."""
+    rows = [row for row in context["per_category"] if row["spearman"] is not None]
+    if not rows:
+        return None
+    bars = [_bar(row["emotion"], row["spearman"], None, row["tier"]) for row in rows]
+    draw_bars("Spearman correlation with the raters' median", _sorted(bars), repo / PICTURE)
+    caption = (
+        "Agreement with the raters by category. Grey: categories of reliability tier `low`, where"
+        " the raters themselves hardly agree."
+    )
+    return _picture("Bars: Spearman correlation by category", caption)
+
+
+def _bar(name: str, value: Any, interval: Any, tier: str) -> Bar:
+    low, high = (None, None) if not interval or None in interval else (i.value for i in interval)
+    return Bar(name, value.value, low, high, strong=tier != TIERS[-1][0])
+
+
+def _sorted(bars: list[Bar]) -> list[Bar]:
+    return sorted(bars, key=lambda bar: -(bar.value or 0.0))
+
+
+def _picture(alt: str, caption: str) -> Picture:
+    return {"file": PICTURE, "alt": alt, "caption": caption}

@@ -1,0 +1,234 @@
+"""What `publish` looks at before anything is sent: staging and the faults of each product.
+
+pytest tests/test_publish_checks.py
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from toy_hub import DATASET, METRIC, MODEL, ORG, make_products
+
+from cards.publishing import staging
+from cards.publishing.link_rules import link_faults
+from cards.publishing.staging import SMALL_BYTES, StagedRepo, staged
+from cards.publishing.verification import verify
+from cards.render import render_card
+from emonet_face import EmoNetFaceError
+from emonet_face.cli import main
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    """With the cards as they are staged: rendered for the organisation."""
+    hub = make_products(tmp_path_factory.mktemp("products"))
+    for repo in hub.iterdir():
+        render_card(repo, ORG)
+    return hub
+
+
+@pytest.fixture
+def folder(products, tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "render_card", lambda repo, org: None)
+    return shutil.copytree(products, tmp_path / "hub")
+
+
+@pytest.fixture
+def without_loads(monkeypatch):
+    monkeypatch.setattr("cards.publishing.verification._load_faults", lambda repos: [])
+
+
+def _faults(folder, token=None):
+    with staged(folder, ORG) as repos:
+        return [str(fault) for fault in verify(repos, token)]
+
+
+def test_large_files_are_not_copied_and_small_ones_are(folder):
+    with staged(folder, ORG) as repos:
+        for repo in repos:
+            for file in repo.files:
+                source = folder / repo.name / file.name
+                assert file.path.samefile(source) == (file.size > SMALL_BYTES)
+                assert file.path.read_bytes() == source.read_bytes()
+        assert [repo.kind for repo in repos] == ["dataset", "model", "metric"]
+        assert any(file.size > SMALL_BYTES for repo in repos for file in repo.files)
+    assert [p.name for p in folder.parent.iterdir()] == ["hub"]
+
+
+def test_without_hard_links_the_files_themselves_are_read(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with staged(folder, ORG) as repos:
+        (weights,) = [f for repo in repos for f in repo.files if f.name == WEIGHTS]
+        assert weights.path.is_symlink()
+        assert weights.path.samefile(folder / MODEL / WEIGHTS)
+    assert (folder / MODEL / WEIGHTS).exists()
+
+
+def test_what_lies_beside_the_folders_is_named_and_left_out(folder, without_loads, capsys):
+    (folder / f"{DATASET}.rejects-hq.jsonl").write_text("{}\n")
+    assert main(["publish", str(folder), "--org", ORG]) == 0
+    assert f"left out: {DATASET}.rejects-hq.jsonl" in capsys.readouterr().out
+
+
+def test_links_and_devices_are_refused(folder):
+    (folder / MODEL / "weights").symlink_to("/etc/passwd")
+    with pytest.raises(EmoNetFaceError, match=r"weights: is a symbolic link"):
+        _faults(folder)
+    (folder / MODEL / "weights").unlink()
+    os.mkfifo(folder / MODEL / "pipe")
+    with pytest.raises(EmoNetFaceError, match="no regular file"):
+        _faults(folder)
+    (folder / MODEL / "pipe").unlink()
+    (folder / "other").symlink_to(folder / MODEL)
+    with pytest.raises(EmoNetFaceError, match="other: is a symbolic link"):
+        _faults(folder)
+
+
+def test_a_broken_front_matter(folder):
+    (folder / MODEL / "README.md").write_text("---\n- a\n---\n# T\n")
+    with pytest.raises(EmoNetFaceError, match=f"{MODEL}/README.md: the front matter is a list"):
+        _faults(folder)
+
+
+def test_folders_that_are_nothing_to_publish(tmp_path):
+    with pytest.raises(EmoNetFaceError, match="no such folder"), staged(tmp_path / "no", ORG):
+        pass
+    with pytest.raises(EmoNetFaceError, match="holds no folders"), staged(tmp_path, ORG):
+        pass
+    (tmp_path / "x").mkdir()
+    with pytest.raises(EmoNetFaceError, match="no product folder"), staged(tmp_path, ORG):
+        pass
+
+
+def _append(path, text):
+    path.write_text(path.read_text() + text)
+
+
+SPOILT = {
+    "stray": lambda hub: (hub / DATASET / "notes.docx").write_text("x"),
+    "pickled weights": lambda hub: (hub / MODEL / "model.pth").write_text("x"),
+    "compiled": lambda hub: _write(hub / METRIC / "__pycache__" / "a.cpython-311.pyc", "x"),
+    "hidden": lambda hub: (hub / MODEL / ".env").write_text("x"),
+    "hidden folder": lambda hub: _write(hub / METRIC / ".git" / "config.txt", "x"),
+    "empty": lambda hub: (hub / MODEL / "preprocessor_config.json").write_text(""),
+    "no card": lambda hub: (hub / MODEL / "README.md").unlink(),
+    "no python": lambda hub: _append(hub / METRIC / "ranks.py", "\ndef f(:\n"),
+    "file link": lambda hub: _append(hub / MODEL / "README.md", "\n[see](missing/file.md)\n"),
+    "picture": lambda hub: _append(hub / MODEL / "README.md", '\n<img src="none.png">\n'),
+    "heading": lambda hub: _append(hub / METRIC / "README.md", "\n[up](#no-such-heading)\n"),
+    "placeholder": lambda hub: _append(hub / MODEL / "README.md", "\n[More Information Needed]\n"),
+    "organisation": lambda hub: _append(hub / MODEL / "README.md", f"\n`ORG/{MODEL}`\n"),
+    "license": lambda hub: (hub / MODEL / "README.md").write_text("---\ntags: []\n---\n# T\n"),
+    "check": lambda hub: (hub / DATASET / "hq" / "test-00000-of-00001.parquet").write_bytes(b"PAR"),
+}
+SAYS = {
+    "stray": f"{DATASET}/notes.docx: is no part of a dataset",
+    "pickled weights": f"{MODEL}/model.pth: is no part of a model",
+    "compiled": f"{METRIC}/__pycache__/a.cpython-311.pyc: is no part of a metric",
+    "hidden": f"{MODEL}/.env: is a hidden file",
+    "hidden folder": f"{METRIC}/.git/config.txt: lies in a hidden folder",
+    "empty": f"{MODEL}/preprocessor_config.json: is empty",
+    "no card": f"{MODEL}/README.md: is missing",
+    "no python": f"{METRIC}/ranks.py: is no Python",
+    "file link": f"{MODEL}/README.md: links to missing/file.md, which is not in the repo",
+    "picture": f"{MODEL}/README.md: links to none.png",
+    "heading": f"{METRIC}/README.md: links to #no-such-heading, a heading",
+    "placeholder": f"{MODEL}/README.md: holds an unfilled placeholder",
+    "organisation": f"{MODEL}/README.md: holds an unfilled placeholder: ORG/{MODEL}",
+    "license": f"{MODEL}/README.md: states no license",
+    "check": "(check: unreadable_shard)",
+}
+
+
+def _write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_each_fault_is_named_with_its_place(name, folder, without_loads):
+    SPOILT[name](folder)
+    assert any(SAYS[name] in fault for fault in _faults(folder)), _faults(folder)
+
+
+def test_sound_products_have_no_faults_and_check_leaves_nothing_in_them(folder, without_loads):
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert _faults(folder) == []
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+SECRETS = {
+    "a Hugging Face token": "hf_" + "aBcDeFgHiJ" * 3 + "KlMn",
+    "an API key": "sk-proj-" + "Ab1" * 12,
+    "an AWS key": "AKIA" + "ABCDEFGH" * 2,
+    "an AWS secret": "aws_secret_access_key = " + "aB3/" * 10,
+    "a GitHub token": "ghp_" + "a1B2" * 9,
+    "a Google key": "AIza" + "abcde" * 7,
+    "a Slack token": "xoxb-123456789012",
+    "a private key": "-----BEGIN OPENSSH PRIVATE KEY-----",
+    "a password in an address": "https://me:pass@host.example",
+}
+
+
+@pytest.mark.parametrize("what", SECRETS)
+def test_secrets_are_found_by_their_form_and_not_repeated(what, folder, without_loads):
+    _append(folder / MODEL / "README.md", f"\nfirst\n{SECRETS[what]}\n")
+    (fault,) = _faults(folder)
+    line = (folder / MODEL / "README.md").read_text().count("\n")
+    assert fault.startswith(f"{MODEL}/README.md:{line}: holds {what} (")
+    assert SECRETS[what][:8] not in fault or what == "a private key"
+
+
+def test_the_token_in_use_is_a_secret_whatever_its_form(folder, without_loads):
+    _append(folder / METRIC / "requirements.txt", "\n# plainword-token\n")
+    (fault,) = _faults(folder, token="plainword-token")
+    assert "the token that you upload with" in fault
+    assert "plainword-token" not in fault
+
+
+def test_links_that_lead_somewhere(tmp_path):
+    """Files, folders, headings and other sites; code shows links that are none."""
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: mit\n---\n# Title & more: `x`\n[a](hq/a.parquet) [b](hq) ![c](./card.png)\n"
+        "[d](#title--more-x) [e](https://example.org/x) `[f](none)`\n```\n[g](none)\n# No\n```\n"
+        '[h]: LICENSE\n[i](<with space.md> "title") [j](#no)\n',
+        encoding="utf-8",
+    )
+    files = [
+        staging.StagedFile(name, Path(name), 1, (), "")
+        for name in ("README.md", "hq/a.parquet", "card.png", "LICENSE")
+    ]
+    repo = StagedRepo("x", "dataset", tmp_path, tuple(files))
+    assert [message for _, message in link_faults(repo)] == [
+        "links to with space.md, which is not in the repo",
+        "links to #no, a heading that it does not have",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_products_that_do_not_load_in_a_fresh_process(folder):
+    """Weights that lack a tensor, a metric that needs our core, rows that are not there."""
+    from safetensors.numpy import load_file, save_file
+
+    assert _faults(folder) == []
+    tensors = load_file(folder / MODEL / WEIGHTS)
+    tensors.pop(sorted(tensors)[0])
+    save_file(tensors, folder / MODEL / WEIGHTS, metadata={"format": "pt"})
+    script = folder / METRIC / f"{METRIC}.py"
+    script.write_text(
+        script.read_text().replace("import evaluate\n", "import evaluate\nimport emonet_face\n", 1)
+    )
+    model, metric = _faults(folder)
+    assert model.startswith(f"{MODEL}: does not load through the public loader")
+    assert metric.startswith(f"{METRIC}: does not load through the public loader")
+    assert "emonet_face" in metric
