@@ -67,6 +67,11 @@ class Target(enum.StrEnum):
     affectnet = "affectnet"
 
 
+class PeopleTask(enum.StrEnum):
+    sliders = "sliders"
+    votes = "votes"
+
+
 class ExportDtype(enum.StrEnum):
     fp32 = "fp32"
     fp16 = "fp16"
@@ -380,17 +385,69 @@ def check(
 
 @app.command()
 def embed(
-    dataset: Annotated[str, typer.Option(help="Dataset repo: folder or Hub id.")],
-    config: Annotated[str, typer.Option(help="hq, binary or big.")],
     backbone: Annotated[str, typer.Option(help="SigLIP or SigLIP2 vision tower: id or folder.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset repo, folder or Hub id; name its config too.")
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help="hq, binary, big ...; with --images what to write there, else images."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images instead; ids are the files' stems.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most images at a time; default 16 on a CPU, 64 on a GPU."),
+    ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="Of the tower: float32, or bfloat16 or float16 by autocast; auto is bfloat16 on "
+            "a GPU, float32 on a CPU."
+        ),
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Of the numbers in the file: float32, or float16 at half the size.")
+    ] = "float32",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that decode; 0: threads. Default: one a core from 2,000 images on, "
+            "else threads.",
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local or ray")] = "local",
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="ray: how many; default one a GPU, else one a core.")
+    ] = None,
 ) -> None:
-    """Images of a dataset -> L2-normalised embeddings in Parquet."""
-    from modeling_empathicinsight.embedding import embed as run
+    """Images of a dataset or a folder -> L2-normalised embeddings in Parquet.
 
-    summary = run(dataset, config, backbone, out, batch_size=batch_size)
-    print(f"{out}: {summary['n']} embeddings of {summary['dim']} numbers")
+    A call that broke off is taken up by the same call. Images that cannot be read are counted and
+    listed, each with its reason, in OUT.rejects.jsonl. The file says which tower made it, so that
+    `train` refuses to mix towers.
+    """
+    from modeling_empathicinsight.embedding import embed as run
+    from modeling_empathicinsight.embedding import lines
+
+    summary = run(
+        dataset,
+        config,
+        backbone,
+        out,
+        images=images,
+        batch_size=batch_size,
+        dtype=dtype,
+        precision=precision,
+        workers=workers,
+        engine=engine,
+        actors=actors,
+    )
+    for line in lines(out, summary):
+        print(line)
 
 
 @app.command()
@@ -400,14 +457,52 @@ def train(
     ],
     labels: Annotated[str, typer.Option(help="Dataset repo with the labels: folder or Hub id.")],
     out: Annotated[Path, typer.Option(help="Model repo folder to write.")],
-    size: Annotated[Size, typer.Option(help="Published head size.")] = Size.small,
+    size: Annotated[Size, typer.Option(help="Published head size, and its recipe.")] = Size.small,
+    recipe: Annotated[
+        str | None, typer.Option(help="Another recipe: small, large or a .toml file.")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Of stage 1: huber or mae; else the recipe's.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew where an earlier call was interrupted.")
+    ] = False,
+    log: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's event files.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Train the heads: stage 1 on config big, stage 2 on config binary."""
+    """Train the heads: stage 1 on config big, stage 2 on config binary.
+
+    Called again after an interruption it goes on, and gives the same bytes.
+    """
+    from modeling_empathicinsight.recipes import chosen_recipe
     from modeling_empathicinsight.training import train as run
 
-    for line in run(embeddings, labels, out, size=size.value, seed=seed)["lines"]:
+    chosen = chosen_recipe(recipe or size.value, loss)
+    result = run(embeddings, labels, out, recipe=chosen, seed=seed, restart=restart, log=log)
+    for line in result["lines"]:
         print(line)
+
+
+@app.command()
+def ablate(
+    embeddings: Annotated[
+        list[Path], typer.Option(help="Parquet files of `embed`: big, binary and hq; repeatable.")
+    ],
+    labels: Annotated[str, typer.Option(help="Dataset repo with the labels: folder or Hub id.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="File to write.")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="An ablation by name; repeatable. Default: all.")
+    ] = None,
+    raw: Annotated[
+        Path | None, typer.Option(help="The tower, to embed without normalisation as well.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train variants and compare them on the people's ratings of config hq: weighted kappa."""
+    from modeling_empathicinsight.ablations import ablate as run
+
+    columns, rows = run(embeddings, labels, out, names=only, raw=raw, seed=seed)
+    print_table(f"Ablations, written to {out}", columns, rows)
 
 
 @app.command()
@@ -957,14 +1052,141 @@ def annotate_report(
 
 
 @app.command()
+def annotate_page(
+    source: Annotated[
+        str, typer.Argument(help="A run of `generate`, a folder of images, a dataset repo or id.")
+    ],
+    task: Annotated[
+        PeopleTask,
+        typer.Option(help="sliders: 40 ratings 0-7 of each face; votes: one yes or no at a time."),
+    ],
+    store: Annotated[Path, typer.Option(help="SQLite file of all answers; made, or gone on with.")],
+    annotator: Annotated[
+        list[str] | None,
+        typer.Option(help="Who may join, by made-up name; repeat it. Without it: any good name."),
+    ] = None,
+    raters: Annotated[int, typer.Option(min=1, help="Sliders: people who rate each image.")] = 4,
+    both_questions: Annotated[
+        bool,
+        typer.Option(
+            "--both-questions",
+            help="Votes: one person may answer both questions of an image (for fewer than four "
+            "people); without the prompts nobody can tell then which was which.",
+        ),
+    ] = False,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Votes: .jsonl with image_id and prompted_emotion. Without it: the sidecar "
+            "NAME.json beside each NAME.png."
+        ),
+    ] = None,
+    config: Annotated[str, typer.Option(help="Config of a dataset repo.")] = "hq",
+    lease: Annotated[
+        float, typer.Option(min=0.1, help="Minutes a picture waits for who has it on the screen.")
+    ] = 10.0,
+    seed: Seed = 0,
+    host: Annotated[
+        str, typer.Option(help="0.0.0.0 lets in everybody who can reach this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7861,
+) -> None:
+    """A page on which people label images: sliders as in hq.csv, or yes/no votes as in binary.csv.
+
+    Several people work at once, by keyboard or finger, each in an order of their own. Every answer
+    is on the disk before the next picture comes: stop the page, or lose power, and the same call
+    goes on where everybody was. Votes are the published cascade: after a Yes the next person is
+    asked, up to three, and the opposite emotion once.
+
+    `emonet-face annotate-page run --task sliders --store people.sqlite`, and then
+    `emonet-face annotate-export people.sqlite --out hq.csv`
+    """
+    from generation.people.questions import Task
+    from generation.people.server import serve
+    from generation.people.store import Setup
+
+    setup = Setup(Task(task.value), seed, raters, both_questions)
+    serve(
+        source,
+        store,
+        setup,
+        config=config,
+        prompts=prompts,
+        annotators=annotator or [],
+        lease=60 * lease,
+        host=host,
+        port=port,
+    )
+
+
+@app.command()
+def annotate_export(
+    store: Annotated[Path, typer.Argument(help="A store of `annotate-page`, in use or not.")],
+    out: Annotated[
+        Path, typer.Option(help=".csv (hq.csv or binary.csv form) or .jsonl (with durations).")
+    ],
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Votes on images still being asked about, too.")
+    ] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out an annotator who asked for it; repeat it.")
+    ] = None,
+) -> None:
+    """What people answered on the page, in the form of hq.csv or binary.csv.
+
+    Everybody's latest answer counts. Then: `build hq`, `build binary`, `votes`, `benchmark`, or
+    `annotate-report` with the .jsonl.
+    """
+    from generation.people.exports import export, told
+
+    print(told(export(store, out, unfinished=unfinished, without=without or [])))
+
+
+@app.command()
 def card(
-    repos: Annotated[list[Path], typer.Argument(help="Dataset, model or metric folders.")],
+    repos: Annotated[list[Path], typer.Argument(help="Dataset, model, metric or page folders.")],
+    org: Annotated[str | None, typer.Option(help="Name them ORG/NAME, as on the Hub.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="results.json of a benchmark, to put into the cards.")
+    ] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="With --results: the model's own name in it.")
+    ] = None,
 ) -> None:
     """Render or refresh the card (README.md) of product folders."""
-    from cards.render import render_card
+    from cards.render import put_results, render_card
 
+    if results is not None:
+        from eval_metrics.model_index import read_results
+        from eval_metrics.summary import summary_rows
+
+        found = read_results(results)
+        summaries = {name: summary_rows(found, name) for name in found["protocols"]}
+        put_results(repos, summaries, found, annotator)
     for repo in repos:
-        print(f"{render_card(repo)}")
+        print(f"{render_card(repo, org)}")
+
+
+@app.command()
+def publish(
+    hub_dir: Annotated[Path, typer.Argument(help="Each folder in it is one repo.")],
+    org: Annotated[str, typer.Option(help="Organisation or user on the Hub (HF_ENDPOINT).")],
+    upload: Annotated[bool, typer.Option("--upload", help="Without it: the plan only.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="New repos stay private.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Allow what is published already to change.")
+    ] = False,
+) -> None:
+    """Verify all products, show what would change on the Hub; with --upload, publish them.
+
+    One commit a repo, a collection, a tag of this version; then everything is read back. A run that
+    broke off is finished by the same call. The token ($HF_TOKEN or `hf auth login`) is needed to
+    upload only. Any fault in a folder: exit code 1, and nothing is uploaded.
+    """
+    from cards.publishing.publish import publish as run
+
+    if code := run(hub_dir, org, upload=upload, private=private, update=update):
+        raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emonet_face.errors import EmoNetFaceError
 from emonet_face.progress import track
+from emonet_face.ray_cluster import CORES_OF_ACTOR, join_cluster
 from generation.claims import ClaimFile
 from generation.run_folder import CLAIMS
 
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
 _BLOCKS = 16
 """Portions of work for each actor: the last ones end within a sixteenth of the whole time."""
-
-_CORES = 0.5
-"""Of a core for an actor: Ray must have room beside them for the task that hands out numbers."""
 
 _LOOK_AGAIN = 1.0
 """Seconds."""
@@ -94,27 +91,18 @@ def share_with_ray(work: Work, claims: ClaimFile, actors: int | None) -> None:
     Raises:
         EmoNetFaceError: Ray is not installed.
     """
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise EmoNetFaceError(
-            "the ray engine needs Ray: pip install 'emonet-face[distributed]'"
-        ) from None
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False  # `track` shows one
+    cluster = join_cluster()
     n, failed = work.run.n_batches, set()
-    gpus, cores = (int(ray.cluster_resources().get(name, 0)) for name in ("GPU", "CPU"))
-    actors = min(actors or gpus or max(1, cores // 2), n)
-    numbers = ray.data.range(n, override_num_blocks=min(n, _BLOCKS * actors))
+    actors = min(actors or cluster.gpus or max(1, cluster.cores // 2), n)
+    numbers = cluster.data.range(n, override_num_blocks=min(n, _BLOCKS * actors))
     while True:
         made = numbers.map_batches(
             BatchMaker,
             fn_constructor_args=(work,),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=actors),
-            num_gpus=1 if gpus else 0,
-            num_cpus=_CORES,
+            compute=cluster.data.ActorPoolStrategy(size=actors),
+            num_gpus=1 if cluster.gpus else 0,
+            num_cpus=CORES_OF_ACTOR,
         )
         for row in track(made.iter_rows(), "batches of faces", n):
             if row["failed"]:
@@ -125,4 +113,4 @@ def share_with_ray(work: Work, claims: ClaimFile, actors: int | None) -> None:
         if not left:
             return
         time.sleep(_LOOK_AGAIN)  # other processes are making these
-        numbers = ray.data.from_items([{"id": i} for i in left])
+        numbers = cluster.data.from_items([{"id": i} for i in left])

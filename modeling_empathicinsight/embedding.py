@@ -1,208 +1,238 @@
-"""Embeddings of a dataset's images: made by `embed`, kept in one Parquet file, read by `train`.
+"""Embeddings of a dataset's images or of a folder's, written to one Parquet file.
 
     emonet-face embed --dataset REPO --config big --backbone ID_OR_DIR --out big.parquet
+    emonet-face embed --images FOLDER --backbone ID_OR_DIR --out faces.parquet
 
-Columns `config`, `image_id`, `embedding` (fixed-size list of float32, L2-normalised); the schema
-metadata under "emonet_face" say which tower made them.
+Pictures are read, decoded and resized ahead of the tower, in threads or in processes, as `predict`
+does it. The form of the file is that of `embedding_file`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
+from PIL.Image import Resampling
 
+from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.outputs import new_file
+from emonet_face.look_ahead import look_ahead
 from emonet_face.progress import track
 from modeling_empathicinsight.backbone import Backbone, load_backbone
-from modeling_empathicinsight.source import batches, iter_images
+from modeling_empathicinsight.embedding_file import MADE_BY
+from modeling_empathicinsight.embedding_parts import join, note_rejects, open_parts, rejects_path
+from modeling_empathicinsight.embedding_source import FOLDER_CONFIG, dataset_source, folder_source
+from modeling_empathicinsight.embedding_steps import (
+    AUTOCAST,
+    DTYPES,
+    PRECISIONS,
+    Decoder,
+    Embedder,
+    Settings,
+)
+from modeling_empathicinsight.embedding_workers import worker_processes
 
-MADE_BY = "emonet-face embed"
-METADATA_KEY = b"emonet_face"
-COLUMNS = ("config", "image_id", "embedding")
-IDENTITY = ("tower_sha256", "size", "dim")
-"""The metadata in which embeddings of one tower agree."""
+if TYPE_CHECKING:
+    from collections import Counter
+    from concurrent.futures import Executor
 
-NORM_TOLERANCE = 1e-3
+    from emonet_face.ray_cluster import Cluster
+    from modeling_empathicinsight.embedding_source import Source
+
+ENGINES = ("local", "ray")
+
+_BATCH_SIZES = {"cpu": 16, "cuda": 64}
+"""On a CPU what a layer hands to the next one then mostly stays in the cache."""
+
+_WORTH_PROCESSES = 2_000
+"""Rows. Processes take seconds to start; on two cores threads decode as fast (210 pictures of 1024
+px a second), with many cores they would wait for Python's lock."""
 
 
 def embed(
-    dataset: str | Path,
-    config: str,
+    dataset: str | Path | None,
+    config: str | None,
     backbone: str | Path,
     out: Path,
     *,
-    batch_size: int = 64,
-    dtype: str = "float32",
+    images: Path | None = None,
+    batch_size: int | None = None,
+    dtype: str = "auto",
+    precision: str = "float32",
+    workers: int | None = None,
+    engine: str = "local",
+    actors: int | None = None,
 ) -> dict[str, Any]:
-    """Embed every image of one config of a dataset repo.
+    """Embed every image of one config of a dataset repo, or of a folder.
+
+    A call that ends early, also by SIGKILL, leaves its finished pieces in `.NAME.parts` beside
+    `out`; an equal call goes on from them and writes the same bytes as one that was not disturbed.
 
     Args:
-        dataset: folder or Hub id.
-        config: e.g. "big".
+        dataset: folder or Hub id, its configs in Parquet; None with `images`.
+        config: e.g. "big". With `images` what to write as the config; None is "images".
         backbone: a vision tower in any form that `load_backbone` takes.
-        out: Parquet file to write, rows in the order of the dataset.
-        batch_size: images at a time.
-        dtype: of the tower while it runs; embeddings are float32 always.
+        out: Parquet file to write, rows in the order of the dataset, or of the paths.
+        images: a folder of PNG, JPEG or WebP files, searched recursively; ids are their stems.
+        batch_size: the most images that go through the tower at a time; None: 16 on a CPU, 64 on a
+            GPU. Embeddings may differ by rounding between batch sizes, and between machines.
+        dtype: how the tower computes: "float32", or "bfloat16" or "float16" by autocast with the
+            weights in float32; "auto" is bfloat16 on a GPU and float32 on a CPU.
+        precision: of the embeddings in the file: "float32" or "float16".
+        workers: processes that decode; 0: threads of this process; None: one a core where there are
+            many images, else threads. They are started afresh, so a script that asks for them needs
+            the `if __name__ == "__main__"` guard.
+        engine: "local", or "ray": actors on a Ray cluster (`embedding_ray`).
+        actors: with "ray", how many; None: one a GPU of the cluster, or one a core.
 
     Returns:
-        The metadata of the file, and `n` (embeddings), `n_null` (rows without an image, left out).
+        The metadata of the file, and `config`, `n` (embeddings), `n_null` (rows without an image,
+        left out), `n_rejected` (images that could not be read: each is listed with its reason in
+        `rejects`, a file beside `out`, else None) and `n_resumed` (pieces that an earlier call had
+        finished).
 
     Raises:
-        EmoNetFaceError: dataset, config or backbone cannot be used (see `iter_images` and
-            `load_backbone`); no row has an image; the tower gives no finite embedding.
+        EmoNetFaceError: an argument out of range; dataset, config, folder or backbone cannot be
+            used; no row has an image, or none that can be read; the tower gives a vector that is
+            not finite; `out` holds something else, or another process is writing it.
     """
-    n = n_null = 0
-    tower = load_backbone(backbone, dtype)
-    metadata = _metadata(tower, dtype)
-    schema = _schema(metadata)
-    with new_file(out, ours=_is_ours) as path, pq.ParquetWriter(path, schema) as writer:
-        rows = track(iter_images(dataset, config), f"embedding {config}")
-        for batch in batches(rows, batch_size):
-            faces = [(image_id, image) for image_id, image in batch if image is not None]
-            n_null += len(batch) - len(faces)
-            if not faces:
-                continue
-            ids = [image_id for image_id, _ in faces]
-            vectors = tower.embed([image for _, image in faces])
-            bad = (vectors.norm(dim=1) - 1).abs() > NORM_TOLERANCE
-            bad |= ~vectors.isfinite().all(dim=1)
-            if bad.any():
-                raise EmoNetFaceError(
-                    f"{backbone}: the embedding of image {ids[int(bad.int().argmax())]!r} of"
-                    f" config {config} is not finite or zero; the tower's weights are not usable"
-                )
-            writer.write_table(_table(config, ids, vectors, schema))
-            n += len(faces)
-        if n == 0:
-            raise EmoNetFaceError(
-                f"{dataset}, config {config}: none of its {n_null} rows has an image"
-            )
-    return {**metadata, "config": config, "n": n, "n_null": n_null}
+    _check(engine, dtype, precision, batch_size, workers)
+    source = _source(dataset, config, images)
+    out = Path(os.path.realpath(out))
+    with ExitStack() as stack:
+        cluster = _cluster(engine)
+        pool = None if cluster else _pool(stack, source, workers)  # starts while the tower loads
+        tower = load_backbone(backbone)
+        on_gpu = cluster.gpus > 0 if cluster else tower.device == "cuda"
+        settings = Settings(
+            str(backbone),
+            batch_size or _BATCH_SIZES["cuda" if on_gpu else "cpu"],
+            ("bfloat16" if on_gpu else "float32") if dtype == "auto" else dtype,
+            precision,
+        )
+        metadata = _metadata(tower, settings)
+        plan = {
+            "version": __version__,
+            "metadata": metadata,
+            "batch_size": settings.batch_size,
+            "config": source.config,
+            "source": source.fingerprint,
+        }
+        parts = stack.enter_context(open_parts(out, plan, len(source.pieces)))
+        missing = parts.missing()
+        if cluster and missing:
+            from modeling_empathicinsight.embedding_ray import embed_with_ray
+
+            made = embed_with_ray(cluster, source, missing, settings, tower.sha256, actors)
+        else:
+            made = _embed_here(source, missing, tower, settings, pool)
+        for number, piece in track(made, f"embedding {source.name}", len(missing)):
+            parts.put(number, piece)
+        counts = note_rejects(parts, out)
+        if counts["n"]:
+            join(parts, out, source.config, metadata)
+    rejects = rejects_path(out) if counts["n_rejected"] else None
+    if not counts["n"]:
+        raise EmoNetFaceError(_nothing(source, counts, rejects))
+    done = {name: counts[name] for name in ("n", "n_null", "n_rejected")}
+    n_resumed = len(source.pieces) - len(missing)
+    return {**metadata, "config": source.config, **done, "rejects": rejects, "n_resumed": n_resumed}
 
 
-@dataclass(frozen=True)
-class Embeddings:
-    """The rows of one or more embedding files of one tower.
-
-    Attributes:
-        row_of: (config, image_id) -> row.
-        vectors: (n, width) float32, L2-normalised.
-        metadata: as `embed` wrote them.
-    """
-
-    row_of: dict[tuple[str, str], int]
-    vectors: np.ndarray
-    metadata: dict[str, Any]
-
-    def ids(self, config: str) -> list[str]:
-        """The image ids of one config, in file order."""
-        return [image_id for name, image_id in self.row_of if name == config]
+def lines(out: Path, done: dict[str, Any]) -> list[str]:
+    """What to tell people of an `embed` that is done."""
+    told = [
+        f"{out}: {done['n']:,} embeddings of {done['dim']} numbers, {done['precision']}, by"
+        f" {done['backbone']} in {done['dtype']}"
+    ]
+    if done["n_resumed"]:
+        told.append(f"{done['n_resumed']:,} pieces of them were there from an earlier call")
+    if done["n_null"]:
+        told.append(f"{done['n_null']:,} rows have no image and were left out")
+    if done["n_rejected"]:
+        told.append(f"{done['n_rejected']:,} images cannot be read, all in {done['rejects']}")
+    return told
 
 
-def read_embeddings(paths: Sequence[Path]) -> Embeddings:
-    """Read embedding files.
-
-    Raises:
-        EmoNetFaceError: no file given; a file is unreadable or not one of `embed`; files of
-            different towers; an image stands twice; a vector is not finite or not of length 1.
-            The message names file, row (from 1) and image.
-    """
-    if not paths:
-        raise EmoNetFaceError("no embeddings given; make some with `emonet-face embed`")
-    row_of: dict[tuple[str, str], int] = {}
-    metadata: dict[str, Any] = {}
-    vectors = []
-    for path in paths:
-        table, found = _read(Path(path))
-        if metadata and any(metadata[key] != found[key] for key in IDENTITY):
-            raise EmoNetFaceError(
-                f"{path}: was made with {_tower(found)}, but {paths[0]} with {_tower(metadata)};"
-                " embeddings of different towers cannot be trained on together"
-            )
-        metadata = metadata or found
-        keys = zip(table["config"].to_pylist(), table["image_id"].to_pylist(), strict=True)
-        for row, key in enumerate(keys, start=1):
-            if key in row_of:
-                raise EmoNetFaceError(f"{path}, row {row}: {key[0]}/{key[1]} stands twice")
-            row_of[key] = len(row_of)
-        column = table["embedding"].combine_chunks()
-        vectors.append(column.flatten().to_numpy().reshape(len(column), found["dim"]))
-        _check(path, table, vectors[-1])
-    return Embeddings(row_of, np.concatenate(vectors), metadata)
+def _check(
+    engine: str, dtype: str, precision: str, batch_size: int | None, workers: int | None
+) -> None:
+    allowed = {"engine": ENGINES, "dtype": DTYPES, "precision": PRECISIONS}
+    given = {"engine": engine, "dtype": dtype, "precision": precision}
+    for name, values in allowed.items():
+        if given[name] not in values:
+            raise EmoNetFaceError(f"{name} is {given[name]!r}: must be {', '.join(values)}")
+    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+        if value is not None and value < least:
+            raise EmoNetFaceError(f"{name} is {value}: must be {least} or more")
 
 
-def _metadata(tower: Backbone, dtype: str) -> dict[str, Any]:
+def _source(dataset: str | Path | None, config: str | None, images: Path | None) -> Source:
+    if (dataset is None) == (images is None):
+        raise EmoNetFaceError("give either a dataset with its config or a folder of images")
+    if images is not None:
+        return folder_source(Path(images), config or FOLDER_CONFIG)
+    if config is None:
+        raise EmoNetFaceError(f"{dataset}: name the config to embed, e.g. big")
+    return dataset_source(dataset, config)
+
+
+def _cluster(engine: str) -> Cluster | None:
+    if engine == "local":
+        return None
+    from emonet_face.ray_cluster import join_cluster
+
+    return join_cluster()
+
+
+def _pool(stack: ExitStack, source: Source, workers: int | None) -> Executor | None:
+    """The processes that decode; None where threads do."""
+    if workers is None:
+        workers = (os.cpu_count() or 1) if source.n_rows >= _WORTH_PROCESSES else 0
+    return stack.enter_context(worker_processes(workers)) if workers else None
+
+
+def _embed_here(
+    source: Source, numbers: list[int], tower: Backbone, settings: Settings, pool: Executor | None
+) -> Iterator[tuple[int, bytes]]:
+    """The given pieces, finished, in order."""
+    embedder = Embedder(tower, settings)
+    decoder = Decoder(tower, source.config)
+    pieces = (source.pieces[number] for number in numbers)
+    ahead = (os.cpu_count() or 1) + 1
+    for number, pixels in zip(numbers, look_ahead(decoder, pieces, ahead, pool), strict=True):
+        yield number, embedder(pixels)
+
+
+def _metadata(tower: Backbone, settings: Settings) -> dict[str, Any]:
+    processor = tower.processor
     return {
         "made_by": MADE_BY,
         "backbone": tower.name,
         "revision": tower.revision,
         "tower_sha256": tower.sha256,
         "size": tower.tower.config.image_size,
-        "dtype": dtype,
+        "normalisation": {
+            "mean": list(processor.image_mean),
+            "std": list(processor.image_std),
+            "rescale_factor": processor.rescale_factor,
+            "resample": Resampling(processor.resample).name.lower(),
+        },
+        "dtype": settings.dtype,
+        "autocast": settings.dtype in AUTOCAST,
+        "precision": settings.precision,
         "normalized": True,
         "dim": tower.tower.config.hidden_size,
     }
 
 
-def _schema(metadata: dict[str, Any]) -> pa.Schema:
-    types = (pa.string(), pa.string(), pa.list_(pa.float32(), metadata["dim"]))
-    fields = [
-        pa.field(name, kind, nullable=False) for name, kind in zip(COLUMNS, types, strict=True)
-    ]
-    return pa.schema(fields, metadata={METADATA_KEY: json.dumps(metadata)})
-
-
-def _table(config: str, ids: list[str], vectors: torch.Tensor, schema: pa.Schema) -> pa.Table:
-    values = pa.array(vectors.numpy().reshape(-1))
-    lists = pa.FixedSizeListArray.from_arrays(values, vectors.shape[1])
-    return pa.table([pa.array([config] * len(ids)), pa.array(ids), lists], schema=schema)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return _metadata_of(pq.read_schema(path)).get("made_by") == MADE_BY
-    except (OSError, pa.ArrowInvalid):
-        return False
-
-
-def _metadata_of(schema: pa.Schema) -> dict[str, Any]:
-    return json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-
-
-def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    try:
-        table = pq.read_table(path, columns=list(COLUMNS))
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).partition("\n")[0]
-        raise EmoNetFaceError(f"{path}: cannot be read as Parquet of `embed` ({reason})") from None
-    metadata = _metadata_of(table.schema)
-    if metadata.get("made_by") != MADE_BY or table.column_names != list(COLUMNS):
-        raise EmoNetFaceError(f"{path}: was not written by `emonet-face embed`")
-    if table.num_rows == 0:
-        raise EmoNetFaceError(f"{path}: holds no embeddings")
-    return table, metadata
-
-
-def _check(path: Path, table: pa.Table, vectors: np.ndarray) -> None:
-    length = np.linalg.norm(vectors, axis=1)
-    # NaN compares as False, so the good rows are asked for and not the bad ones.
-    bad = np.flatnonzero(~(np.abs(length - 1) <= NORM_TOLERANCE))
-    if bad.size:
-        row = int(bad[0])
-        raise EmoNetFaceError(
-            f"{path}, row {row + 1}: the embedding of {table['image_id'][row].as_py()!r} has the"
-            f" length {length[row]:g}; embeddings must be finite and L2-normalised"
-        )
-
-
-def _tower(metadata: dict[str, Any]) -> str:
-    return f"{metadata['backbone']} (weights {metadata['tower_sha256'][:12]})"
+def _nothing(source: Source, counts: Counter[str], rejects: Path | None) -> str:
+    if rejects is None:
+        return f"{source.name}: none of its {counts['n_null']} rows has an image"
+    return (
+        f"{source.name}: none of its images can be read; all {counts['n_rejected']} are listed in"
+        f" {rejects}"
+    )

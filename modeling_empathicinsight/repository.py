@@ -6,6 +6,7 @@ and training.json (how it came about). The card is added by `cards`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ def write_model_repo(
     backbone: Backbone,
     heads: EmpathicInsightHeads,
     record: dict[str, Any],
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a complete model repo (without card), or nothing.
 
@@ -81,6 +83,7 @@ def write_model_repo(
         backbone: its tower and image processor go into the repo, in float32.
         heads: as many as `config.output_names`.
         record: what training.json is to say.
+        files: more of them, place in the repo -> bytes.
 
     Raises:
         EmoNetFaceError: `out` exists and is not a model repo.
@@ -97,6 +100,9 @@ def write_model_repo(
         )
         model.save_pretrained(folder)
         backbone.processor.save_pretrained(folder)
+        for name, data in (files or {}).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
         write_json(folder / RECORD, record)
         for file in folder.glob("*.safetensors"):  # written for their owner alone
             file.chmod((folder / RECORD).stat().st_mode)

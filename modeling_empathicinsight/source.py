@@ -31,7 +31,7 @@ def config_names(dataset: str | Path) -> list[str]:
     try:
         return get_dataset_config_names(str(dataset))
     except (OSError, ValueError) as error:  # DatasetNotFoundError is an OSError
-        raise _unreadable(dataset, error) from None
+        raise unreadable(dataset, error) from None
 
 
 def iter_rows(dataset: str | Path, config: str, columns: list[str]) -> Iterator[dict[str, Any]]:
@@ -54,7 +54,7 @@ def iter_rows(dataset: str | Path, config: str, columns: list[str]) -> Iterator[
     try:
         splits = load_dataset(str(dataset), config, streaming=True, columns=columns)
     except (OSError, ValueError) as error:
-        raise _unreadable(dataset, error) from None
+        raise unreadable(dataset, error) from None
     for split, data in splits.items():
         missing = [name for name in columns if name not in data.features]
         if missing:
@@ -68,7 +68,7 @@ def iter_rows(dataset: str | Path, config: str, columns: list[str]) -> Iterator[
         try:
             yield from data
         except (OSError, ValueError, DatasetsError) as error:  # a damaged shard, met on the way
-            raise _unreadable(dataset, error) from None
+            raise unreadable(dataset, error) from None
 
 
 def iter_images(dataset: str | Path, config: str) -> Iterator[tuple[str, Image | None]]:
@@ -103,6 +103,7 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _unreadable(dataset: str | Path, error: Exception) -> EmoNetFaceError:
+def unreadable(dataset: str | Path, error: Exception) -> EmoNetFaceError:
+    """What people are told where `datasets` cannot read a dataset."""
     reason = str(error).strip().partition("\n")[0]
     return EmoNetFaceError(f"{dataset}: cannot be read as a dataset ({reason})")

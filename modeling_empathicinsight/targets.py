@@ -6,6 +6,7 @@ Labels and embeddings are joined on (config, image id); what does not match is c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import DIMENSIONS, N_EMOTIONS, RATING_MAX, RATING_MIN
-from modeling_empathicinsight.embedding import Embeddings
+from modeling_empathicinsight.embedding_file import BLOCK, Embeddings
 from modeling_empathicinsight.source import config_names, iter_rows
+from modeling_empathicinsight.standardisation import Standardisation
 
 HELD_OUT = 0.1
 """Share of the images of a config that no head is trained on."""
@@ -63,10 +65,12 @@ class Examples:
 
     Attributes:
         image_ids: n ids, sorted.
-        vectors: (n, width) float32.
+        vectors: embeddings (any number, width), float32 or float16, perhaps of a mapped file.
         values: (n, ...) as in `Ratings` or `Votes`.
         held_out: (n,) bool.
         counts: numbers of labelled, embedded, matched, training and held-out images.
+        rows: (n,) each image's row of `vectors`; None: they stand in the same order.
+        scale: applied to the embeddings that are taken; None: they are taken as they are.
     """
 
     image_ids: list[str]
@@ -74,6 +78,25 @@ class Examples:
     values: np.ndarray
     held_out: np.ndarray
     counts: dict[str, int]
+    rows: np.ndarray | None = None
+    scale: Standardisation | None = None
+
+    def features(self, which: np.ndarray) -> np.ndarray:
+        """(len(which), width) float32: what heads are given for these images, in new memory."""
+        rows = which if self.rows is None else self.rows[which]
+        taken = np.take(self.vectors, rows, axis=0).astype(np.float32, copy=False)
+        return taken if self.scale is None else self.scale.apply_(taken)
+
+    def blocks(self, which: np.ndarray) -> Iterator[np.ndarray]:
+        """`features` of many images, some at a time."""
+        for start in range(0, len(which), BLOCK):
+            yield self.features(which[start : start + BLOCK])
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the ids and the labels: 64 hex digits."""
+        digest = hashlib.sha256("\n".join(self.image_ids).encode())
+        digest.update(np.ascontiguousarray(self.values))
+        return digest.hexdigest()
 
 
 def read_ratings(labels: str | Path, config: str = Ratings.config) -> Ratings | None:
@@ -176,9 +199,9 @@ def join(
         "training": int((~held_out).sum()),
         "held_out": int(held_out.sum()),
     }
-    vectors = embeddings.vectors[[embeddings.row_of[config, image_id] for image_id in both]]
+    rows = np.array([embeddings.row_of[config, image_id] for image_id in both])
     values = labels.values[[label_row[image_id] for image_id in both]]
-    return Examples(both, vectors, values, held_out, counts)
+    return Examples(both, embeddings.vectors, values, held_out, counts, rows)
 
 
 def split(image_ids: list[str], seed: int) -> np.ndarray:

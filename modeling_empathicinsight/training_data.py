@@ -9,7 +9,7 @@ import numpy as np
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS, N_EMOTIONS
-from modeling_empathicinsight.embedding import Embeddings
+from modeling_empathicinsight.embedding_file import Embeddings
 from modeling_empathicinsight.targets import (
     Examples,
     Ratings,
@@ -54,7 +54,8 @@ class TrainingData:
             elif not found.image_ids:
                 skipped[name] = f"config {config} has no labels"
             elif not vectors.ids(config):
-                skipped[name] = f"no embeddings of config {config} were given"
+                given = ", ".join(sorted({given for given, _ in vectors.row_of}))
+                skipped[name] = f"no embeddings of config {config} were given (they are of {given})"
             else:
                 annotators[name] = found.annotators
                 return join(found, vectors, max_unmatched=max_unmatched, seed=seed)

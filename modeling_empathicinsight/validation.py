@@ -12,6 +12,8 @@ from modeling_empathicinsight.heads_training import Link
 from modeling_empathicinsight.targets import Examples
 
 Columns = dict[str, np.ndarray]
+COUNTS = ("n", "yes", "no")
+"""Columns that are counts and have no mean."""
 
 
 def against_ratings(scores: np.ndarray, rated: Examples) -> Columns:
@@ -57,9 +59,15 @@ def against_votes(scores: np.ndarray, voted: Examples, link: Link) -> Columns:
         return {"n": n.astype(int), "log_loss": np.where(n > 0, losses.sum(axis=0) / n, np.nan)}
 
 
+def class_balance(voted: Examples) -> Columns:
+    """How many training answers each of the 40 heads learns from: columns `yes` and `no`."""
+    no, yes = voted.values[~voted.held_out].sum(axis=0, dtype=np.int64).T
+    return {"yes": yes, "no": no}
+
+
 def overall(columns: Columns) -> dict[str, float | None]:
     """Means over outputs, those without a value left out; None where none has one."""
-    means = {name: _nanmean(values) for name, values in columns.items() if name != "n"}
+    means = {name: _nanmean(values) for name, values in columns.items() if name not in COUNTS}
     return {name: as_json(float(mean)) for name, mean in means.items()}
 
 

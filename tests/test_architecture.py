@@ -38,7 +38,7 @@ UPLOADED = (
         for path in (ROOT / "eval_metrics" / "emonet_face_agreement").glob("*.py")
     ),
 )
-LAZY = ("emonet_face/cli.py", "emonet_face/demo.py")
+LAZY = ("emonet_face/cli.py", "emonet_face/demo.py", "emonet_face/inspect_tasks.py")
 """On top of everything: they may import every folder, inside functions."""
 RUN_BY_PATH = "emonet_face/public_loads.py"
 SHIPPED = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))

@@ -19,6 +19,7 @@ COMMANDS = [
     "check",
     "embed",
     "train",
+    "ablate",
     "convert",
     "calibrate",
     "predict",
@@ -30,7 +31,10 @@ COMMANDS = [
     "generate",
     "annotate",
     "annotate-report",
+    "annotate-page",
+    "annotate-export",
     "card",
+    "publish",
     "fetch",
 ]
 

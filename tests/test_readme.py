@@ -65,6 +65,27 @@ def test_the_demo_table_is_that_of_a_demo():
     assert rows[-1][1:3] == [f"{anchor['human_kappa']:.3f}", _interval(anchor["human_kappa_ci"])]
 
 
+def test_the_outputs_of_the_snippets_are_those_of_a_demo():
+    demo = _results("demo")
+    first, second = demo["public_loads"]["pipeline"][:2]
+    shown = [f"{{'label': '{name}', 'score': {share:.4f}}}" for name, share in (first, second)]
+    assert f"# [{', '.join(shown)}]" in README
+    row = demo["agreement"]["empathicinsight-face-small"]
+    numbers = f"{row['weighted_kappa']:.3f}, {_interval(row['weighted_kappa_ci'])}"
+    assert f"# {numbers}, {row['human_kappa']:.3f} " in README
+
+
+def test_the_published_systems_are_those_of_the_file():
+    published = _results("published")
+    systems = published["spearman_median"]["values"]
+    expected = [[name, f"{x['value']:.3f}", _interval(x["ci"])] for name, x in systems.items()]
+    assert _table("published system") == expected
+    raters = published["human_anchor"]["values"]
+    best = raters["reliable_5"]
+    said = f"{raters['all_40']['value']:.3f} over all 40 categories, {best['value']:.3f}"
+    assert f"{said} {_interval(best['ci'])}" in " ".join(README.split())
+
+
 def test_the_calibration_table_is_that_of_a_demo():
     found = _results("demo_calibration")
     rows = _table("calibrated category")

@@ -9,6 +9,9 @@ place of the tower's embeddings, so that seconds of training suffice.
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,25 +26,31 @@ from toy_faces import draw_face, toy_numbers, write_toy_repo
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS, INDEX, N_EMOTIONS, OPPOSITE
 from modeling_empathicinsight import neutral
-from modeling_empathicinsight.embedding import METADATA_KEY, embed, read_embeddings
+from modeling_empathicinsight.embedding import embed
+from modeling_empathicinsight.embedding_file import METADATA_KEY, read_embeddings, schema
 from modeling_empathicinsight.fitting import Schedule, scores_of
 from modeling_empathicinsight.heads_training import (
     Link,
-    Standardisation,
     fit_link,
     fit_ratings,
     fit_votes,
     new_heads,
 )
+from modeling_empathicinsight.recipes import read_recipe
 from modeling_empathicinsight.repository import load_model
+from modeling_empathicinsight.standardisation import Standardisation
 from modeling_empathicinsight.targets import Examples, split
 from modeling_empathicinsight.tower import make_tower, pretrain_tower
 from modeling_empathicinsight.training import train
 
+ROOT = Path(__file__).parents[1]
 TINY = {"image_size": 32, "patch_size": 16, "hidden": 32, "layers": 1, "heads": 2}
 BRIEF = {
-    "ratings_schedule": Schedule(16, 3e-3, 0.01, 32),
-    "votes_schedule": Schedule(4, 1e-3, 0.01, 32),
+    "recipe": replace(
+        read_recipe("small"),
+        ratings=Schedule(16, 3e-3, 0.01, 32),
+        votes=Schedule(4, 1e-3, 0.01, 32),
+    )
 }
 WIDTH = TINY["hidden"]
 N = {"big": 160, "binary": 80}
@@ -107,6 +116,15 @@ def rewrite(source: Path, target: Path, new_vectors, **metadata) -> Path:
     return target
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Place in a folder -> bytes of every file."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def same_vectors(table: pa.Table) -> np.ndarray:
     return np.array(table["embedding"].to_pylist())
 
@@ -114,68 +132,6 @@ def same_vectors(table: pa.Table) -> np.ndarray:
 def examples(vectors: np.ndarray, values: np.ndarray) -> Examples:
     ids = [f"{index:05d}" for index in range(len(vectors))]
     return Examples(ids, vectors.astype(np.float32), values.astype(np.float32), split(ids, 0), {})
-
-
-# --- embed
-
-
-def test_embed_keeps_order_and_normalises(place, repo, tower):
-    record = embed(repo, "big", tower, place / "plain.parquet", batch_size=50)
-    table = pq.read_table(place / "plain.parquet")
-    assert table.column_names == ["config", "image_id", "embedding"]
-    assert table.schema.field("embedding").type == pa.list_(pa.float32(), WIDTH)
-    assert table["image_id"].to_pylist() == [f"big-{i:04d}" for i in range(160)]
-    lengths = np.linalg.norm(same_vectors(table), axis=1)
-    np.testing.assert_allclose(lengths, 1, atol=1e-6)
-    metadata = json.loads(table.schema.metadata[b"emonet_face"])
-    assert metadata["made_by"] == "emonet-face embed"
-    assert (metadata["size"], metadata["normalized"], metadata["dim"]) == (32, True, 32)
-    assert (record["n"], record["n_null"]) == (160, 0)
-    embed(repo, "big", tower, place / "plain.parquet", batch_size=7)  # ours: may be replaced
-    again = same_vectors(pq.read_table(place / "plain.parquet"))
-    np.testing.assert_allclose(again, same_vectors(table), atol=1e-6)
-
-
-def test_rows_without_image_are_counted_and_all_of_them_is_an_error(place, tower, tmp_path):
-    def without_images(keep: int):
-        def edit(config, rows):
-            for row in rows[keep:]:
-                row["image"] = None
-
-        return edit
-
-    some = write_toy_repo(tmp_path / "some", big=30, binary=0, edit=without_images(12))
-    record = embed(some, "big", tower, tmp_path / "some.parquet")
-    assert (record["n"], record["n_null"]) == (12, 18)
-    none = write_toy_repo(tmp_path / "none", big=30, binary=0, edit=without_images(0))
-    with pytest.raises(EmoNetFaceError, match="none of its 30 rows has an image"):
-        embed(none, "big", tower, tmp_path / "none.parquet")
-    assert not (tmp_path / "none.parquet").exists()
-
-
-def test_embed_names_what_cannot_be_used(repo, tower, tmp_path):
-    with pytest.raises(EmoNetFaceError, match="no config 'hq'; found big, binary"):
-        embed(repo, "hq", tower, tmp_path / "x.parquet")
-    with pytest.raises(EmoNetFaceError, match="cannot be read as a dataset"):
-        embed(tmp_path / "nothing", "big", tower, tmp_path / "x.parquet")
-
-    def spoil(config, rows):
-        rows[3]["image"] = {"bytes": b"no picture", "path": None}
-        rows[5]["image_id"] = rows[4]["image_id"]
-
-    bad = write_toy_repo(tmp_path / "bad", big=10, binary=0, edit=spoil)
-    with pytest.raises(EmoNetFaceError, match="'big-0003': is not a PNG"):
-        embed(bad, "big", tower, tmp_path / "x.parquet")
-
-    def double(config, rows):
-        rows[5]["image_id"] = rows[4]["image_id"]
-
-    twice = write_toy_repo(tmp_path / "twice", big=10, binary=0, edit=double)
-    with pytest.raises(EmoNetFaceError, match="'big-0004': stands twice"):
-        embed(twice, "big", tower, tmp_path / "x.parquet")
-    (tmp_path / "mine.parquet").write_text("mine")
-    with pytest.raises(EmoNetFaceError, match="was not made by this command"):
-        embed(repo, "big", tower, tmp_path / "mine.parquet")
 
 
 # --- embeddings that must not be trained on
@@ -207,6 +163,37 @@ def test_bad_embedding_files_are_refused(vectors, tmp_path):
             read_embeddings([tmp_path / f"{name}.parquet"])
     with pytest.raises(EmoNetFaceError, match="no embeddings given"):
         read_embeddings([])
+
+
+def test_half_floats_are_read_and_blocks_are_put_together(vectors, tmp_path, monkeypatch):
+    table = pq.read_table(vectors[0])
+    metadata = json.loads(table.schema.metadata[METADATA_KEY])
+    halves = same_vectors(table).astype(np.float16)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(halves.reshape(-1)), WIDTH)
+    parts = pa.table(
+        [table["config"], table["image_id"], lists], schema=schema(metadata, "float16")
+    )
+    pq.write_table(parts, tmp_path / "half.parquet", row_group_size=50)
+    monkeypatch.setattr("modeling_empathicinsight.embedding_file.BLOCK", 7)
+    found = read_embeddings([tmp_path / "half.parquet"])
+    assert found.vectors.dtype == np.float16
+    np.testing.assert_array_equal(found.vectors, halves)
+    both = read_embeddings([tmp_path / "half.parquet", vectors[1]])
+    assert both.vectors.dtype == np.float32
+    assert len(both.vectors) == sum(N.values())
+    assert both.ids("big") == table["image_id"].to_pylist()
+
+
+def test_embeddings_of_another_config_are_named(repo, vectors, tmp_path):
+    def renamed(table):
+        return same_vectors(table)
+
+    path = rewrite(vectors[0], tmp_path / "hq.parquet", renamed)
+    table = pq.read_table(path)
+    hq = pa.array(["hq"] * table.num_rows)
+    pq.write_table(table.set_column(0, table.schema.field("config"), hq), path)
+    with pytest.raises(EmoNetFaceError, match=r"no embeddings of config big .* \(they are of hq\)"):
+        train([path], repo, tmp_path / "model", **BRIEF)
 
 
 def test_the_backbone_must_have_made_the_embeddings(repo, vectors, tmp_path):
@@ -247,15 +234,19 @@ def test_split_takes_a_tenth_whatever_the_order():
 def test_folded_heads_give_the_same_scores_on_plain_embeddings():
     rng = np.random.default_rng(0)
     vectors = (rng.normal(0.2, 0.03, (50, 8))).astype(np.float32)
-    data = examples(vectors, np.zeros((50, 40)))
-    scale = Standardisation.of(vectors)
-    standardised = scale.apply(data)
-    np.testing.assert_allclose(standardised.vectors.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(standardised.vectors.std(axis=0), 1, atol=1e-3)
+    scale = Standardisation.of([vectors[:7], vectors[7:40], vectors[40:]])
+    np.testing.assert_allclose(scale.mean, vectors.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(scale.deviation, vectors.std(axis=0), rtol=1e-5)
+    plain = examples(vectors, np.zeros((50, 40)))
+    standardised = replace(plain, scale=scale)
+    taken = standardised.features(np.arange(50))
+    np.testing.assert_allclose(taken.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(taken.std(axis=0), 1, atol=1e-3)
+    assert standardised.vectors is plain.vectors  # as they were
     heads = new_heads(40, 8, [16, 4], 0.1, seed=0)
-    expected = scores_of(heads, standardised.vectors)
+    expected = scores_of(heads, standardised)
     scale.fold_into(heads)
-    np.testing.assert_allclose(scores_of(heads, vectors), expected, atol=1e-5)
+    np.testing.assert_allclose(scores_of(heads, plain), expected, atol=1e-5)
 
 
 # --- stage 1
@@ -283,8 +274,9 @@ def test_heads_do_not_see_each_others_labels():
     scores = []
     for table in (values, masked):
         heads = new_heads(40, 8, [16, 4], 0.0, seed=0)
-        fit_ratings(heads, examples(vectors, table), schedule, seed=0)
-        scores.append(scores_of(heads, vectors.astype(np.float32)))
+        data = examples(vectors, table)
+        fit_ratings(heads, data, schedule, seed=0)
+        scores.append(scores_of(heads, data))
     others = [i for i in range(40) if i != 3]
     assert not np.array_equal(scores[0][:, 3], scores[1][:, 3])
     # What is left of the influence is the choice of the best epoch (see SHRINKAGE).
@@ -315,8 +307,8 @@ def test_link_is_the_logistic_regression_of_answers_on_scores():
     heads = new_heads(40, 8, [16, 4], 0.0, seed=0)
     with torch.no_grad():
         heads.layers[-1].weight *= 20
-    scores = scores_of(heads, vectors)
     votes = np.zeros((1000, 40, 2))
+    scores = scores_of(heads, examples(vectors, votes))
     asked = rng.integers(0, 40, 1000)
     chance = 1 / (1 + np.exp(-1.5 * (scores[np.arange(1000), asked] - 0.4)))
     yes = rng.random(1000) < chance
@@ -342,7 +334,7 @@ def test_stage_2_raises_confirmed_faces_and_keeps_the_scale():
     rated = examples(vectors, ratings)
     heads = new_heads(44, 8, [32, 8], 0.0, seed=0)
     fit_ratings(heads, rated, Schedule(10, 1e-2, 0.0, 32), seed=0)
-    before = scores_of(heads, vectors)
+    before = scores_of(heads, rated)
     anger = INDEX["Anger"]
     votes = np.zeros((400, 40, 2))
     high = vectors[:, 1] > 0
@@ -350,13 +342,13 @@ def test_stage_2_raises_confirmed_faces_and_keeps_the_scale():
     votes[~high, anger, 0] = 1
     voted = examples(vectors, votes)
     gaps = []
-    for anchor in (0.0, 0.1, 100.0):
+    for anchor in (0.0, 0.5, 100.0):
         copied = new_heads(44, 8, [32, 8], 0.0, seed=0)
         copied.load_state_dict(heads.state_dict())
         link = Link(1.0, 3.0)
-        schedule = Schedule(10, 3e-3, 0.0, 32)
+        schedule = Schedule(20, 3e-3, 0.0, 32)
         fit_votes(copied, voted, rated, link, schedule, anchor=anchor, seed=0)
-        after = scores_of(copied, vectors)
+        after = scores_of(copied, rated)
         gaps.append(after[high, anger].mean() - after[~high, anger].mean())
         others = [i for i in range(44) if i != anger]
         assert np.array_equal(after[:, others], before[:, others])  # nobody was asked about them
@@ -381,7 +373,10 @@ def test_stage_2_improves_held_out_answers_and_hardly_moves_ratings(trained):
 def test_a_missing_stage_is_skipped_and_said(place, repo, vectors, tmp_path):
     result = train(vectors[:1], repo, tmp_path / "no-votes", **BRIEF)
     votes = result["stages"]["votes"]
-    assert votes == {"run": False, "reason": "no embeddings of config binary were given"}
+    assert votes == {
+        "run": False,
+        "reason": "no embeddings of config binary were given (they are of big)",
+    }
     assert any("votes: skipped, no embeddings" in line for line in result["lines"])
     only_big = write_toy_repo(tmp_path / "only-big", big=160, binary=0)
     result = train(vectors, only_big, tmp_path / "no-binary", **BRIEF)
@@ -454,11 +449,56 @@ def test_same_seed_same_bytes_and_no_global_state(place, repo, vectors, trained,
     train(vectors, repo, tmp_path / "again", seed=4, **BRIEF)
     assert torch.equal(state, torch.random.get_rng_state())
     train(vectors, repo, tmp_path / "other", seed=5, **BRIEF)
-    first = {path.name: path.read_bytes() for path in (place / "model").iterdir()}
-    again = {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
+    first, again = files_of(place / "model"), files_of(tmp_path / "again")
     assert first == again
+    assert {"training/curves.csv", "training/curves.png", "training/validation.csv"} <= set(first)
     other = (tmp_path / "other" / "model.safetensors").read_bytes()
     assert other != first["model.safetensors"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from test_training import BRIEF
+from modeling_empathicinsight import training_checkpoint
+from modeling_empathicinsight.training import train
+save, saved = training_checkpoint.Checkpoint.save, []
+training_checkpoint.Checkpoint.due = lambda self: True
+
+def counted(self, stage, tensors, state):
+    save(self, stage, tensors, state)
+    saved.append(stage)
+    if len(saved) == {after}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+training_checkpoint.Checkpoint.save = counted
+train([Path(path) for path in {vectors!r}], {labels!r}, Path({out!r}), seed=4, **BRIEF)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [3, 18])  # within stage 1, within stage 2
+def test_a_killed_run_goes_on_to_the_same_bytes(place, repo, vectors, trained, tmp_path, after):
+    out = tmp_path / "model"
+    script = KILLED.format(
+        root=str(ROOT),
+        tests=str(ROOT / "tests"),
+        after=after,
+        vectors=list(map(str, vectors)),
+        labels=str(repo),
+        out=str(out),
+    )
+    done = subprocess.run([sys.executable, "-c", script], timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not out.exists()
+    with pytest.raises(EmoNetFaceError, match="an unfinished run has another seed"):
+        train(vectors, repo, out, seed=5, **BRIEF)
+    train(vectors, repo, out, seed=4, **BRIEF)
+    assert files_of(out) == files_of(place / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_training_json_tells_the_run_and_no_local_path(place, trained):

@@ -1,0 +1,139 @@
+"""What was learnt, to look at: learning curves and validation tables in `training/` of the repo.
+
+- `curves.csv`: stage, epoch, learning rate, output, mean loss on training and on held-out images.
+- `curves.png`: the same, each head a thin line, their mean a thick one.
+- `validation.csv`: the tables of training.json, a row per stage and output.
+
+While heads learn, the same numbers go to TensorBoard's event files where a folder is given.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from emonet_face.errors import EmoNetFaceError
+from modeling_empathicinsight.fitting import Curves, Fit
+from modeling_empathicinsight.training_stages import OUTPUTS, Stages
+
+FOLDER = "training"
+SIDES = ("training", "held_out")
+
+
+def files_of(stages: Stages) -> dict[str, bytes]:
+    """The files, place in the repo -> bytes."""
+    return {
+        f"{FOLDER}/curves.csv": _csv(_curve_rows(stages.curves)),
+        f"{FOLDER}/curves.png": _figure(stages.curves),
+        f"{FOLDER}/validation.csv": _csv(_validation_rows(stages.reports)),
+    }
+
+
+@contextmanager
+def watching(folder: Path | None) -> Iterator[Callable[[str, Fit], None]]:
+    """Give what `fit` calls after every epoch: it writes TensorBoard's event files, or nothing.
+
+    Args:
+        folder: for the event files, whose names and contents hold the time; None: none are written.
+
+    Raises:
+        EmoNetFaceError: tensorboard is not installed.
+    """
+    if folder is None:
+        yield lambda stage, so_far: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise EmoNetFaceError(
+            "event files need tensorboard: pip install 'emonet-face[train]'"
+        ) from None
+    with SummaryWriter(str(folder)) as writer:
+
+        def watch(stage: str, so_far: Fit) -> None:
+            curves = so_far.curves
+            epoch = curves["epoch"][-1]
+            writer.add_scalar(f"{stage}/learning_rate", curves["learning_rate"][-1], epoch)
+            for side in SIDES:
+                losses = curves[side][-1]
+                writer.add_scalar(f"{stage}/{side}", _mean(losses), epoch)
+                for name, loss in zip(OUTPUTS, losses, strict=False):
+                    if loss is not None:
+                        # TensorBoard makes groups of what stands between slashes.
+                        tag = name.replace("/", "-").replace(" ", "_")
+                        writer.add_scalar(f"{stage}-{side}/{tag}", loss, epoch)
+
+        yield watch
+
+
+def _curve_rows(curves: dict[str, Curves]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": stage,
+            "epoch": epoch,
+            "learning_rate": f"{found['learning_rate'][place]:.6g}",
+            "output": name,
+            "training": found["training"][place][output],
+            "held_out": found["held_out"][place][output],
+        }
+        for stage, found in curves.items()
+        for place, epoch in enumerate(found["epoch"])
+        for output, name in enumerate(OUTPUTS[: len(found["held_out"][place])])
+    ]
+
+
+def _validation_rows(reports: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"stage": stage, **row}
+        for stage, report in reports.items()
+        for row in report.get("table", ())
+    ]
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    """UTF-8 CSV with the columns of all rows; None is an empty cell."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _figure(curves: dict[str, Curves]) -> bytes:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(5.2 * max(1, len(curves)), 4.1), layout="constrained")
+    grid = figure.subplots(1, max(1, len(curves)), squeeze=False)[0]
+    for axes, (stage, found) in zip(grid, curves.items(), strict=False):
+        for side, colour in zip(SIDES, ("tab:blue", "tab:orange"), strict=True):
+            for output in range(len(found[side][0])):
+                line = [losses[output] for losses in found[side]]
+                axes.plot(found["epoch"], _plotted(line), color=colour, lw=0.4, alpha=0.35)
+            mean = [_mean(losses) for losses in found[side]]
+            label = f"{side.replace('_', '-')} images"
+            axes.plot(found["epoch"], mean, color=colour, lw=2.2, label=label)
+        axes.set(title=f"Stage {stage}", xlabel="epoch", ylabel="mean loss, each head a thin line")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    if curves:
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
+    return data.getvalue()
+
+
+def _plotted(line: list[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in line]
+
+
+def _mean(losses: list[float | None]) -> float:
+    known = [loss for loss in losses if loss is not None]
+    return fmean(known) if known else float("nan")
