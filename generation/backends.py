@@ -58,13 +58,15 @@ class Picture:
         fault: why it is not what was asked for, if the backend knows: a safety filter replaced it,
             its values are no numbers. It is then asked for again.
         flagged: the verdict of the backend's safety checker; None where it has none.
-        facts: further keys of its sidecar.
+        facts: further keys of its sidecar; `build big` must know them.
+        made: further keys of "generation" in its sidecar.
     """
 
     image: Image.Image | None
     fault: str | None = None
     flagged: bool | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
 
 
 class Backend(Protocol):

@@ -4,6 +4,9 @@ Which pipeline class it is, the model's own `model_index.json` says. Weights are
 safetensors files only. Every picture has a random generator of its own, on the CPU, so that its
 noise is the same in any batch and on any device; what the network makes of it may still differ in
 the last digits with batch size, device and versions, all of which the sidecar records.
+
+Text encoders read so many tokens and no more, CLIP 77. A prompt that is longer loses its end there;
+its sidecar then names the tokenizers that cut it, as "prompt_cut_by" in "generation".
 """
 
 from __future__ import annotations
@@ -72,6 +75,7 @@ class DiffusersBackend:
             raise EmoNetFaceError(f"unknown dtype {dtype!r}; allowed: {', '.join(DTYPES)}")
         if steps is not None and steps < 1:
             raise EmoNetFaceError(f"steps is {steps}: must be 1 or more")
+        _check_device(device)
         self.batch_size, self._device = batch_size, device
         self._model, self._folder, self._revision = model, *find_model(model, revision)
         self._generator = self._folder.name if Path(model).is_dir() else model
@@ -155,13 +159,20 @@ class DiffusersBackend:
         """Load the pipeline onto its device.
 
         Raises:
-            EmoNetFaceError: its files are not complete or not safetensors, or the scheduler does
-                not go with it.
+            EmoNetFaceError: its files are not complete or not safetensors, the scheduler does not
+                go with it, or there is no such device.
         """
         if self._pipeline is not None:
             return
         import torch
 
+        place = _place(self._device)
+        try:
+            torch.empty(0, device=place)
+        except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
+            raise EmoNetFaceError(
+                f"device {place!r} cannot be used ({first_line(error)})"
+            ) from None
         try:
             pipeline = self._pipeline_class.from_pretrained(
                 self._folder, dtype=getattr(torch, self._dtype), use_safetensors=True
@@ -172,7 +183,7 @@ class DiffusersBackend:
         if self._scheduler is not None:
             pipeline.scheduler = _scheduler(pipeline.scheduler, self._scheduler)
         pipeline.set_progress_bar_config(disable=True)
-        self._pipeline = pipeline.to(_place(self._device))
+        self._pipeline = pipeline.to(place)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_pipeline": None}
@@ -208,7 +219,7 @@ class DiffusersBackend:
         pictures = [_picture(array, flag) for array, flag in zip(values, flags, strict=True)]
         for request, picture in zip(requests, pictures, strict=True):
             if cut := self._cut_by(request.record.text):
-                picture.facts["prompt_cut_by"] = cut
+                picture.made["prompt_cut_by"] = cut
         return pictures
 
     def _cut_by(self, prompt: str) -> list[str]:
@@ -260,6 +271,18 @@ def _defaults(pipeline: type) -> dict[str, Any]:
 def _given(steps: int | None, guidance: float | None) -> dict[str, Any]:
     given = {"num_inference_steps": steps, "guidance_scale": guidance}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _check_device(device: str) -> None:
+    """Raise EmoNetFaceError where it is no name of a device, whether this machine has it or not."""
+    import torch
+
+    try:
+        torch.device(_place(device))
+    except RuntimeError:
+        raise EmoNetFaceError(
+            f"unknown device {device!r}; allowed: auto, cpu, cuda, cuda:1, mps and so on"
+        ) from None
 
 
 def _place(device: str) -> str:

@@ -58,6 +58,7 @@ def render(
         "attempt": request.attempt,
         "causes": list(outcome.causes),
         "flagged": picture.flagged,
+        **picture.made,
         **backend.circumstances(),
     }
     if backend.batch_matters:

@@ -5,14 +5,15 @@ batch, makes it and writes it into the run folder as every process does, and han
 many pictures it could not make. So the result is the same as that of one process, a batch that Ray
 gives out twice is made once, and what a dead node leaves is made by others or by the next call.
 Every node must reach the run folder by the same path, on a file system that passes locks
-(`claims`).
+(`claims`). What `--dtype auto` means is settled where the call is made: on a machine without a GPU
+give `--dtype bfloat16`.
 
 What that means for large runs, on paper. Assumed, not measured: FLUX.1-dev at 1024 x 1024, 28 steps
 in bfloat16, 9 s a picture on an H100 and 18 s on an A100; SDXL, 30 steps, 3.5 s and 6 s; one actor
-a GPU; 1.4 MB a PNG and 0.3 MB a JPEG of quality 95. Measured (benchmarks/bench_generation.py): the
-run machinery takes 2.6 ms a picture of 64 px, 1.5 of them to save the file, so next
-to nothing beside seconds; actors do not talk to each other, so hours divide by GPUs until the
-pictures per GPU are few.
+a GPU; 1.4 MB a PNG and 0.3 MB a JPEG of quality 95. Measured on one core of the ledger's machine:
+the run machinery takes about 5 ms a picture of 64 px (benchmarks/bench_generation.py), and encoding
+a published face of 1024 px as PNG 0.56 s, in a thread beside the pipeline; so neither adds to the
+hours. Actors do not talk to each other, so hours divide by GPUs until the pictures per GPU are few.
 
 | pictures | model | H100 hours | on 8 H100 | on 64 H100 | on 256 H100 | PNG | JPEG |
 |---|---|---|---|---|---|---|---|
@@ -72,7 +73,7 @@ class BatchMaker:
     def _make(self, number: int) -> int:
         if not self._claims.claim(number):
             return 0
-        failed = self._maker.make(number)()
+        _, failed = self._maker.make(number)()
         if failed:
             self._claims.release(number)
         else:

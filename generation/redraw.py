@@ -69,9 +69,10 @@ def redraw(work: Work, index: int) -> Redrawn:
 def _as_made(image: Path) -> Mapping[str, Any]:
     """How an image was made, as far as its sidecar is there."""
     try:
-        return read_sidecar(image).get("generation", {})
+        made = read_sidecar(image).get("generation")
     except EmoNetFaceError:
         return {}
+    return made if isinstance(made, dict) else {}
 
 
 def _difference(one: bytes, other: bytes) -> int | None:

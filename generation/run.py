@@ -11,6 +11,8 @@ processes or on several machines shares the work.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -110,6 +112,9 @@ def generate(
     plan = _plan(n, backend, size, seed, balance, image_format)
     if engine not in ENGINES:
         raise EmoNetFaceError(f"unknown engine {engine!r}; allowed: {', '.join(ENGINES)}")
+    unused = {"local": ("actors", actors), "ray": ("workers", workers)}[engine]
+    if unused[1] is not None:
+        raise EmoNetFaceError(f"engine {engine} has no {unused[0]}: they are of the other engine")
     wanted = None if only is None else Run(out, plan).index_of(only)
     run = open_run(out, plan)
     if wanted is not None:
@@ -155,7 +160,7 @@ def _plan(
         raise EmoNetFaceError(f"batch size is {backend.batch_size}: must be 1 or more")
     check_balance_factors(balance)
     versions = {name: version(name) for name in ("numpy", "pillow")}
-    return {
+    plan = {
         "made_by": MADE_BY,
         "n": n,
         "backend": backend.name,
@@ -168,6 +173,10 @@ def _plan(
         "recipe": backend.recipe(),
         "versions": {"emonet-face": __version__, **versions},
     }
+    try:
+        return json.loads(json.dumps(plan, allow_nan=False))  # as it will be read: tuples are lists
+    except (TypeError, ValueError) as error:
+        raise EmoNetFaceError(f"the backend's settings cannot be kept as JSON ({error})") from None
 
 
 def _share_locally(work: Work, claims: ClaimFile, workers: int | None) -> None:
@@ -183,14 +192,22 @@ def _share_locally(work: Work, claims: ClaimFile, workers: int | None) -> None:
         batches = share(run, work.maker(), claims, overlap=work.backend.overlap)
         for _ in track(batches, "batches of faces", run.n_batches):
             pass
+    except BaseException:
+        for other in others:  # else they would wait for the batch that this process has claimed
+            other.terminate()
+        raise
     finally:
         for other in others:
             other.join()
 
 
 def _help(work: Work) -> None:
-    """Work on a run in a process of its own; what it leaves is made by the process that asked."""
-    with ClaimFile(work.run.out / CLAIMS) as claims:
+    """Work on a run in a process of its own.
+
+    What it leaves is made by the process that asked, which then meets the same error and says so.
+    """
+    failed = contextlib.suppress(EmoNetFaceError, OSError)
+    with failed, ClaimFile(work.run.out / CLAIMS) as claims:
         for _ in share(work.run, work.maker(), claims, overlap=work.backend.overlap):
             pass
 

@@ -47,6 +47,12 @@ PLAN_KEYS = (
     "versions",
 )  # fmt: skip
 
+_REPORTED = {
+    "generation": {"intensity", "style", "template", "flagged", "attempt", "causes"},
+    "quality": {"pixels", "perceptual_hash"},
+}
+"""What reports need of a sidecar."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -89,12 +95,12 @@ class Run:
         return Request(self.image_id(index), self.record(index), self.plan["seed"], attempt)
 
     def is_whole(self, index: int) -> bool:
-        """Whether an image is there and its sidecar names its sha256."""
+        """Whether an image is there and its sidecar names its sha256 and how it was made."""
         try:
-            read_sidecar(self.image_path(index))
+            sidecar = read_sidecar(self.image_path(index))
         except EmoNetFaceError:
             return False
-        return True
+        return all(_has(sidecar.get(name), keys) for name, keys in _REPORTED.items())
 
     def missing(self, batch: int) -> list[int]:
         """The images of a batch that are not whole."""
@@ -123,6 +129,10 @@ class Run:
                 yield json.loads(path.read_text(encoding="utf-8"))
 
 
+def _has(value: object, keys: set[str]) -> bool:
+    return isinstance(value, dict) and keys <= value.keys()
+
+
 def begun(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Name and content of the manifest of a run in a folder; (None, {}) where there is no run.
 
@@ -135,10 +145,12 @@ def begun(folder: Path) -> tuple[str | None, dict[str, Any]]:
                 plan = json.loads((folder / name).read_text(encoding="utf-8"))
             except FileNotFoundError:
                 continue
-            missing = [key for key in PLAN_KEYS if key not in plan]
+            missing = [f"has no {key!r}" for key in PLAN_KEYS if key not in plan]
+            if not missing and type(plan["n"]) is not int:
+                missing = [f"'n' is {plan['n']!r}"]
             if missing:
                 raise EmoNetFaceError(
-                    f"{folder / name}: has no {missing[0]!r}; it is damaged;"
+                    f"{folder / name}: {missing[0]}; it is damaged;"
                     " make the run anew in another folder"
                 )
             return name, plan

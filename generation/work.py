@@ -23,8 +23,8 @@ from generation.quality import measure
 from generation.run_folder import FAILURES, Run
 
 MOST_FAILURES = 5
-"""So many batches in a row without a picture, and the process gives up: what fails always, fails
-for a reason that more attempts do not cure."""
+"""So many batches in a row of which not one picture came out, and the process gives up: what fails
+always, fails for a reason that more attempts do not cure."""
 
 _LOOK_AGAIN = 0.2
 """Seconds between looks at batches that other processes are making."""
@@ -50,16 +50,16 @@ class Maker:
         self._retries, self._find_faces = retries, find_faces
         self._loaded = False
 
-    def make(self, batch: int) -> Callable[[], int]:
+    def make(self, batch: int) -> Callable[[], tuple[int, int]]:
         """Make the missing pictures of a batch that this process has claimed.
 
         Returns:
-            What writes them; it says how many there is no picture of. The two steps are apart so
-            that the next batch can be made while this one is written.
+            What writes them; it says how many it wrote and how many there is no picture of. The two
+            steps are apart so that the next batch can be made while this one is written.
         """
         missing = self._run.missing(batch)
         if not missing:
-            return lambda: 0
+            return lambda: (0, 0)
         wanted = self._run.indices(batch) if self._backend.batch_matters else missing
         if not self._loaded:
             self._backend.load()
@@ -69,7 +69,7 @@ class Maker:
         kept = [(i, o) for i, o in zip(wanted, outcomes, strict=True) if i in missing]
         return lambda: self._write(kept)
 
-    def _write(self, outcomes: list[tuple[int, Outcome]]) -> int:
+    def _write(self, outcomes: list[tuple[int, Outcome]]) -> tuple[int, int]:
         made = [
             (index, outcome) for index, outcome in outcomes if outcome.picture.image is not None
         ]
@@ -80,7 +80,7 @@ class Maker:
         for index, outcome in outcomes:
             if outcome.picture.image is None:
                 self._write_failure(index, outcome)
-        return len(outcomes) - len(made)
+        return len(made), len(outcomes) - len(made)
 
     def _write_failure(self, index: int, outcome: Outcome) -> None:
         path = self._run.failure_path(index)
@@ -153,14 +153,14 @@ class _Writing:
 
     def __init__(self, claims: ClaimFile, seen: bytearray, overlap: bool, stack: ExitStack) -> None:
         self._claims, self._seen = claims, seen
-        self._waiting: deque[tuple[int, Future[int]]] = deque()
+        self._waiting: deque[tuple[int, Future[tuple[int, int]]]] = deque()
         self._thread = stack.enter_context(ThreadPoolExecutor(1)) if overlap else None
         self._in_a_row = 0
 
-    def take(self, number: int, write: Callable[[], int]) -> None:
+    def take(self, number: int, write: Callable[[], tuple[int, int]]) -> None:
         """Write a batch now or soon."""
         if self._thread is None:
-            self._settle(number, write())
+            self._settle(number, *write())
             return
         self._waiting.append((number, self._thread.submit(write)))
         while len(self._waiting) > _WRITERS_BEHIND:
@@ -173,18 +173,18 @@ class _Writing:
 
     def _settle_first(self) -> None:
         number, written = self._waiting.popleft()
-        self._settle(number, written.result())
+        self._settle(number, *written.result())
 
-    def _settle(self, number: int, n_failed: int) -> None:
+    def _settle(self, number: int, n_made: int, n_failed: int) -> None:
         if not n_failed:
             self._in_a_row = 0
             self._claims.finish(number)
             return
         self._seen[number] |= _FAILED
         self._claims.release(number)
-        self._in_a_row += 1
+        self._in_a_row = 0 if n_made else self._in_a_row + 1
         if self._in_a_row >= MOST_FAILURES:
             raise EmoNetFaceError(
-                f"{MOST_FAILURES} batches in a row lack pictures; the causes are in {FAILURES}/ of"
-                " the run, which the same call goes on with"
+                f"{MOST_FAILURES} batches in a row gave no picture; the causes are in {FAILURES}/"
+                " of the run, which the same call goes on with"
             )

@@ -217,12 +217,29 @@ def test_the_report_is_written_and_says_it_plainly(files, tmp_path, capsys):
     assert (out / "controls.csv").read_bytes() == before, "same seed, same bytes"
 
 
+def test_a_reply_may_hold_line_breaks_that_json_keeps(tmp_path):
+    """U+2028 and U+0085 stand in JSON text as they are; once they were taken for ends of lines."""
+    path = tmp_path / "a.jsonl"
+    line = {"annotator": "a", "image": "x.png", "scores": {"Anger": 3}, "raw": "a\u2028b\u0085c"}
+    path.write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
+    (annotator,) = read_annotators([path])
+    assert list(annotator.scores) == ["x"]
+
+
 def test_bad_input_is_one_line(files, tmp_path):
     for text, message in [
         ('{"annotator": "a"}\n', "line 1: is no line of `annotate`"),
         ('{"annotator": "a", "image": "x.png"}\n', "has neither 'scores' nor 'error'"),
         ('{"annotator": "a", "image": "x.png", "scores": {"Anger": 9}}\n', "must lie in 0..7"),
         ('{"annotator": "a", "image": "x.png", "present": true}\n', "is a vote"),
+        ('{"annotator": {}, "image": "x.png"}\n', "line 1: is no line of `annotate`"),
+        ("[" * 100_000 + "\n", "line 1: is no line of `annotate`"),
+        ('{"annotator": "a", "image": "x.png", "error": "e", "seconds": "soon"}\n', "'seconds' is"),
+        (
+            '{"annotator": "a", "image": "x.png", "error": "e", "seconds": NaN}\n',
+            "'seconds' is nan",
+        ),
+        ('{"annotator": "a", "image": "x.png", "error": "e", "control": "grey"}\n', "was 'shown'"),
         ("", "no ratings in them"),
     ]:
         path = tmp_path / "bad.jsonl"

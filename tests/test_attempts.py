@@ -6,16 +6,15 @@ pytest tests/test_attempts.py
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from painter import Painter
 from PIL import Image
 
 from emonet_face.errors import EmoNetFaceError
 from generation.attempts import MAX_CAUSE, cause_of, fault_of, make_all
 from generation.backends import OutOfMemory, Picture, Request
-from generation.marking import DRAWN
 from generation.prompts import prompt_record
 from generation.run import generate
 
@@ -27,33 +26,9 @@ def noise(seed):
     return Image.fromarray(levels)
 
 
-class Scripted:
-    """A backend that does what a function of the requests says, and keeps what it was asked."""
-
-    name = "scripted"
-    source_type = DRAWN
-    batch_matters = True
-    overlap = True
-    one_core = False
-
-    def __init__(self, script: Callable, batch_size: int = 4) -> None:
-        self.script, self.batch_size, self.asked = script, batch_size, []
-
-    def generator(self):
-        return self.name
-
-    def recipe(self):
-        return {}
-
-    def load(self):
-        pass
-
-    def circumstances(self):
-        return {"versions": {}}
-
-    def make(self, requests, size):
-        self.asked.append([(request.record.index, request.attempt) for request in requests])
-        return [self.script(request, len(requests)) for request in requests]
+def scripted(script):
+    """A backend like a pipeline's, that does what a function of the requests says."""
+    return Painter(paint=script, batch_size=4, batch_matters=True, overlap=True)
 
 
 def good(request, n):
@@ -65,7 +40,7 @@ def requests(n):
 
 
 def outcomes(script, n=4, retries=2):
-    backend = Scripted(script)
+    backend = scripted(script)
     return backend, list(make_all(backend, requests(n), 32, retries))
 
 
@@ -156,7 +131,7 @@ def test_what_can_never_work_is_not_tried_again():
     def script(request, n):
         raise EmoNetFaceError("no such option")
 
-    backend = Scripted(script)
+    backend = scripted(script)
     with pytest.raises(EmoNetFaceError, match="no such option"):
         list(make_all(backend, requests(4), 32, retries=5))
     assert len(backend.asked) == 1
@@ -187,26 +162,26 @@ def test_a_run_records_what_went_wrong(tmp_path):
             return Picture(BLACK)
         return good(request, n)
 
-    out, backend = tmp_path / "run", Scripted(script)
+    out, backend = tmp_path / "run", scripted(script)
     with pytest.raises(EmoNetFaceError, match=r"1 of 8 images could not be made") as failed:
         generate(8, out, backend=backend, size=32, retries=1)
-    assert "scripted-0-000005: RuntimeError in a batch of 1: bad luck" in str(failed.value)
+    assert "painter-0-000005: RuntimeError in a batch of 1: bad luck" in str(failed.value)
 
     def made(index):
-        path = out / "images" / f"scripted-0-{index:06d}.json"
+        path = out / "images" / f"painter-0-{index:06d}.json"
         return json.loads(path.read_text())["generation"]
 
     short = "out of memory in a batch of 4"
     assert (made(0)["causes"], made(0)["batch"]) == (
         [short],
-        ["scripted-0-000000", "scripted-0-000001"],
+        ["painter-0-000000", "painter-0-000001"],
     )
     assert made(2)["causes"] == [short, "one colour, (0, 0, 0)"]
-    assert (made(2)["attempt"], made(2)["batch"]) == (1, ["scripted-0-000002"])
-    assert generate(8, out, backend=backend, size=32, only="scripted-0-000000").equal
-    assert generate(8, out, backend=backend, size=32, only="scripted-0-000002").equal
+    assert (made(2)["attempt"], made(2)["batch"]) == (1, ["painter-0-000002"])
+    assert generate(8, out, backend=backend, size=32, only="painter-0-000000").equal
+    assert generate(8, out, backend=backend, size=32, only="painter-0-000002").equal
 
-    backend.script, backend.asked = good, []
+    backend.paint, backend.asked = good, []
     kept = {path: path.stat().st_mtime_ns for path in out.glob("images/*.png")}
     generate(8, out, backend=backend, size=32)
     assert backend.asked == [[(i, 0) for i in range(4, 8)]], "its batch, and no other"

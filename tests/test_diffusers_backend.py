@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from tiny_pipelines import KINDS, OPTIONS, save
 
+from dataset_scripts.big import build_big
 from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import decode
@@ -155,6 +156,26 @@ def test_a_run_that_lost_an_image_is_finished_with_the_same_bytes(runs, folders)
     assert {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
+def test_a_prompt_that_is_cut_is_recorded_and_goes_into_a_dataset(runs, folders, tmp_path):
+    """The tiny tokenizers take a token a letter: CLIP reads 77, T5 here 48, and says which cut."""
+    _, out = runs["sd3"]
+    images = sorted(out.glob("images/*.png"))
+    for image in images:
+        sidecar = read_sidecar(image)
+        assert len(sidecar["prompt"]) > 77
+        assert set(sidecar["generation"]["prompt_cut_by"]) >= {"tokenizer", "tokenizer_2"}
+    backend = backend_of(folders, "sd3")
+    backend.load()
+    assert backend._cut_by("short") == []
+    assert backend._cut_by("x" * 60) == ["tokenizer_3"]
+    assert backend._cut_by("x" * 100) == ["tokenizer", "tokenizer_2", "tokenizer_3"]
+    labels = tmp_path / "labels.jsonl"
+    lines = [{"image": p.name, "annotator": "a", "scores": {"Awe": 1}} for p in images]
+    labels.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    report = build_big(out, tmp_path / "emonet-face", labels=labels)
+    assert (report.rows, report.n_rejected) == ({"big": 5}, 0)
+
+
 def test_another_scheduler(folders, tmp_path):
     backend = backend_of(folders, "sdxl", scheduler="DPMSolverMultistepScheduler")
     out = generate(1, tmp_path / "run", backend=backend, size=64)
@@ -189,6 +210,7 @@ def test_a_changed_model_is_not_mixed_into_a_run(folders, tmp_path):
         ({"options": {"height": 3}}, "takes no option 'height'"),
         ({"dtype": "int4"}, "unknown dtype 'int4'; allowed: auto, float32, bfloat16, float16"),
         ({"steps": 0}, "steps is 0: must be 1 or more"),
+        ({"device": "gpu"}, "unknown device 'gpu'; allowed: auto, cpu, cuda"),
         ({"revision": "main"}, "is a folder, which has no revision 'main'"),
     ],
 )
@@ -240,6 +262,21 @@ def test_pickled_weights_are_refused(folders, tmp_path):
     torch.save({}, weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(EmoNetFaceError, match="cannot be loaded"):
         DiffusersBackend(str(folder)).load()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there(folders):
+    with pytest.raises(EmoNetFaceError, match="device 'cuda:7' cannot be used"):
+        backend_of(folders, "flux", device="cuda:7").load()
+
+
+def test_settings_that_are_no_json(folders, tmp_path):
+    backend = backend_of(folders, "flux", guidance=float("nan"))
+    with pytest.raises(EmoNetFaceError, match="settings cannot be kept as JSON"):
+        generate(1, tmp_path / "run", backend=backend, size=64)
+    options = {"sigmas": (1.0, 0.5), **OPTIONS["flux"]}
+    for _ in range(2):  # a tuple comes back from the manifest as a list
+        generate(1, tmp_path / "run", backend=backend_of(folders, "flux", options=options), size=64)
 
 
 def test_a_size_that_the_model_cannot_make(folders, tmp_path):

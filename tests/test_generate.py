@@ -194,11 +194,24 @@ def test_another_configuration_is_refused(tmp_path, drawn, finished, change, mes
 def test_a_run_whose_manifest_lacks_a_key_is_refused_with_its_name(tmp_path, drawn):
     out = generate(2, tmp_path / "run", size=40)
     plan = json.loads((out / MANIFEST).read_text())
-    del plan["generator"]
-    (out / MANIFEST).write_text(json.dumps(plan))
-    for use in (lambda: generate(2, out, size=40), lambda: check_finished(out)):
-        with pytest.raises(EmoNetFaceError, match=r"run\.json: has no 'generator'"):
-            use()
+    lacking = {key: value for key, value in plan.items() if key != "generator"}
+    for bad, message in ((lacking, "has no 'generator'"), (plan | {"n": "2"}, "'n' is '2'")):
+        (out / MANIFEST).write_text(json.dumps(bad))
+        for use in (lambda: generate(2, out, size=40), lambda: check_finished(out)):
+            with pytest.raises(EmoNetFaceError, match=rf"run\.json: {message}; it is damaged"):
+                use()
+
+
+@pytest.mark.parametrize("change", [{"quality": {}}, {"generation": [1]}, {"generation": None}])
+def test_a_sidecar_that_reports_could_not_use_is_written_again(tmp_path, drawn, change):
+    out = generate(3, tmp_path / "run", size=40, report=True)
+    whole = contents(out)
+    sidecar = out / "images" / f"{image_id_of(0, 1)}.json"
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
+    (out / "quality.jsonl").unlink()
+    assert generate(3, out, size=40, only=sidecar.stem).equal
+    generate(3, out, size=40, report=True)
+    assert contents(out) == whole
 
 
 def test_a_foreign_folder_is_refused(tmp_path, drawn):
@@ -222,6 +235,8 @@ def test_a_foreign_folder_is_refused(tmp_path, drawn):
         ({"image_format": "gif"}, "unknown format 'gif'; allowed: png, jpeg, webp"),
         ({"balance": ["age"]}, "no factor 'age' to balance; allowed: intensity, style, template"),
         ({"balance": ["style", "style"]}, "names a factor twice"),
+        ({"actors": 2}, "engine local has no actors"),
+        ({"engine": "ray", "workers": 2}, "engine ray has no workers"),
         ({"engine": "spark"}, "unknown engine 'spark'; allowed: local, ray"),
         ({"backend": SchematicBackend(0)}, "batch size is 0: must be 1 or more"),
         ({"only": "schematic-0-000002"}, "ids go from schematic-0-000000 to schematic-0-000001"),

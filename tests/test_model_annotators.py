@@ -265,6 +265,57 @@ def test_options_that_an_endpoint_does_not_know_are_left_out_and_said(endpoint, 
     assert endpoint.bodies[-1].get("max_completion_tokens") in (None, 6000)
 
 
+@pytest.mark.parametrize("status", [408, 409, 413, 520, 529])
+def test_a_fault_that_is_about_no_option_leaves_none_out(endpoint, faces, tmp_path, status):
+    """Once HTTP 529 was taken for "response_format is unknown", for all pictures that followed."""
+    out = tmp_path / "o.jsonl"
+    refused = []
+    good = endpoint.reply
+
+    def reply(model, picture, body, key):
+        if not refused:
+            refused.append(picture)
+            return status, b'{"error": {"message": "overloaded"}}', []
+        return good("multi-shot", picture, body, key)
+
+    endpoint.reply = reply
+    try:
+        first = ask(endpoint, faces, out, model=f"once-{status}", concurrency=1)
+        lines = lines_of(out)
+        assert not any("not_sent" in line for line in lines)
+        again = ask(endpoint, faces, out, model=f"once-{status}", concurrency=1)
+    finally:
+        endpoint.reply = good
+    (line,) = [line for line in lines if "error" in line]
+    assert f"HTTP {status}" in line["error"]
+    if status in (409, 413):  # it is about this picture: a failure like any other
+        assert (first["labels"], first["failures"], again["labels"]) == (7, {line["error"]: 1}, 7)
+    else:
+        assert (first["labels"], first["unanswered"], first["failures"]) == (7, 1, {})
+        assert again["labels"] == 8, "the server's own fault is asked about again"
+
+
+def test_an_endpoint_that_asks_for_payment_stops_the_run(endpoint, faces, tmp_path):
+    out = tmp_path / "o.jsonl"
+    with pytest.raises(EmoNetFaceError, match="HTTP 402 for model 'always-402'"):
+        ask(endpoint, faces, out, model="always-402")
+    assert not out.exists(), "no picture counts as failed"
+
+
+def test_token_counts_that_cannot_be_are_none(endpoint, faces, tmp_path):
+    good = endpoint.reply
+    for count in ("1" + "0" * 400, "1e999", "true", "-1", '"7"'):
+        text = json.dumps({"choices": [{"message": {"content": good_reply("multi-shot", 1)}}]})
+        body = f'{text[:-1]}, "usage": {{"prompt_tokens": {count}, "completion_tokens": 1}}}}'
+        endpoint.reply = lambda *_, body=body: (200, body.encode(), [])
+        try:
+            out = tmp_path / f"{len(body)}.jsonl"
+            summary = ask(endpoint, faces, out, price_in=1.0, price_out=1.0)
+        finally:
+            endpoint.reply = good
+        assert (summary["labels"], summary["cost"]) == (8, 0.0)
+
+
 def test_a_wrong_key_is_one_line_and_never_shown(endpoint, faces, tmp_path, capsys):
     arguments = ["--annotator", "openai", "--model", "bad-key", "--base-url", endpoint.url]
     out = tmp_path / "o.jsonl"
@@ -298,7 +349,16 @@ def test_bad_options_are_named(endpoint, faces, tmp_path, monkeypatch):
         ({"base_url": "localhost:8000"}, "give one like http://host"),
         ({"base_url": "http://me:secret@"}, r"--base-url 'http://'"),
         ({"concurrency": 0}, "--concurrency is 0"),
+        ({"base_url": "http://[::1"}, r"--base-url 'http://\[::1'"),
+        ({"base_url": "http://me:secret@host:99999/v1"}, "--base-url 'host:99999/v1'"),
         ({"timeout_s": 0}, "--timeout must be above 0"),
+        ({"timeout_s": float("inf")}, "--timeout must be above 0 and at most 86,400"),
+        ({"requests_per_minute": 1e-300}, "--requests-per-minute is 1e-300: must be 0.001 or more"),
+        ({"model": ""}, "'--model' is empty"),
+        ({"name": " "}, "'--name' is empty"),
+        ({"name": "a\nb"}, "'--name' is 'a.*nb': holds a control character"),
+        ({"name": "=1+1"}, "--name '=1\\+1': a spreadsheet takes it for a formula"),
+        ({"name": "Simulated-human-1"}, "names of simulated annotators begin like that"),
         ({"requests_per_minute": 0}, "--requests-per-minute is 0"),
         ({"max_cost": 1.0}, "--max-cost needs --price-in"),
         ({"price_in": 1.0}, "together, or neither"),
@@ -428,6 +488,13 @@ def test_another_plan_or_a_foreign_file_is_refused(endpoint, faces, tmp_path):
     with pytest.raises(EmoNetFaceError, match="was not made by this command"):
         ask(endpoint, faces, table)
     assert not list(tmp_path.glob(".*")), "nothing is left behind"
+
+
+def test_a_name_that_cannot_stand_in_a_table_is_refused_before_anybody_is_asked(endpoint, tmp_path):
+    faces = make_faces(tmp_path / "faces", n=2)
+    (faces / "face-000.png").rename(faces / "a\nb.png")
+    with pytest.raises(EmoNetFaceError, match=r"'image' is 'a.*png': holds a control character"):
+        ask(endpoint, faces, tmp_path / "o.jsonl")
 
 
 def test_an_unreadable_picture_is_named_and_asked_about_once_it_is_whole(endpoint, faces, tmp_path):

@@ -125,6 +125,7 @@ def test_bad_calls_end_in_one_line_before_anything_is_served(faces, tmp_path, ca
             ([faces, "--task", "rank", "--store", store], "'rank' is not one of"),
             ([faces, "--task", "votes", "--store", store, "--host", "no.such.host.invalid"],
              "cannot listen there"),
+            ([faces, "--task", "sliders", "--store", store, "--host", ""], "--host is empty"),
         ):  # fmt: skip
             extra = [] if "--port" in arguments else ["--port", free_port()]
             assert main(["annotate-page", *map(str, arguments), *extra]) == 2

@@ -409,6 +409,27 @@ def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(p.name for p in before)
 
 
+def test_a_damaged_store_is_one_line(tmp_path):
+    path, bare = tmp_path / "s.sqlite", tmp_path / "bare.sqlite"
+    with make(path, Task.SLIDERS, n=3) as store:
+        answer_all(Desk(store, "notice"), ["ann", "bob"])
+    sql = sqlite3.connect(path)
+    (page,) = sql.execute("SELECT rootpage FROM sqlite_master WHERE name = 'answers'").fetchone()
+    (size,) = sql.execute("PRAGMA page_size").fetchone()
+    sql.close()
+    data = bytearray(path.read_bytes())
+    data[size * (page - 1) : size * page] = b"\xaa" * size
+    path.write_bytes(data)
+    sql = sqlite3.connect(bare)
+    sql.execute(f"PRAGMA application_id = {store_module.APPLICATION_ID}")
+    sql.execute(f"PRAGMA user_version = {store_module.FORMAT}")
+    sql.close()
+    for damaged in (path, bare):
+        with pytest.raises(EmoNetFaceError, match="cannot be used as a store"):
+            export(damaged, tmp_path / "hq.csv")
+    assert not (tmp_path / "hq.csv").exists()
+
+
 def work(path, *names):
     return subprocess.Popen(
         [sys.executable, str(HERE / "people_at_work.py"), str(path), *names],
@@ -682,6 +703,12 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path):
         answer_one(desk, "bob")
         for suffix in (".csv", ".jsonl"):
             assert export(path, sheet.with_suffix(suffix))["rows"] == 2
+    lines = sheet.with_suffix(".jsonl")
+    for other in ('{"image": "a.png", "annotator": "ann", "scores": [1, 2]}\n', "[" * 100_000):
+        lines.write_text(other)
+        with pytest.raises(EmoNetFaceError, match="was not made by this command"):
+            export(path, lines)
+        assert lines.read_text() == other
     text = sheet.read_text()
     for other in (text.replace("ann", "human-1"), text.replace(": 0", ": 1", 1), "mine\n"):
         sheet.write_text(other)

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import struct
+import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,6 +222,25 @@ def test_a_readout_goes_through_the_benchmark(reader, faces, people, tmp_path, c
     size = out.stat().st_size
     assert main(["annotate", str(faces), *arguments, "--out", str(out)]) == 0
     assert out.stat().st_size == size, "what is there is not asked again"
+
+
+def test_a_picture_that_cannot_be_decoded_stops_nobody(reader, faces, tmp_path):
+    """A PNG whose checksums are right and whose pixels are not: named, and the others are read."""
+    faces = Path(shutil.copytree(faces, tmp_path / "faces"))
+    broken = min(faces.glob("*.png"))
+    pixels = b"no pixels"
+    chunk = b"IDAT" + pixels
+    data = broken.read_bytes()
+    begin = data.index(b"IDAT") - 4
+    whole = struct.pack(">I", len(pixels)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    broken.write_bytes(data[:begin] + whole + data[data.index(b"IEND") - 4 :])
+    out = tmp_path / "readout.jsonl"
+    arguments = ["--annotator", "transformers", "--protocol", "readout", "--model", str(reader)]
+    assert main(["annotate", str(faces), *arguments, "--out", str(out)]) == 1
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert ["scores" in line for line in lines] == [False, True, True]
+    assert broken.name in lines[0]["error"]
+    assert lines[0]["final"] is False
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -12,6 +12,7 @@ import doctest
 import json
 import random
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -108,6 +109,12 @@ def test_an_endless_list_is_read_in_linear_time():
         read_answer('{"emotions": [' + '{"category": "Anger", "score": 1},' * 60_000)
     with pytest.raises(EmoNetFaceError, match="no object"):
         read_answer("{" * 40_000)
+    for piece in ("[/*", "{ /* ", "[#", "['", "[1,["):  # each bracket was read to the reply's end
+        start = time.process_time()
+        with pytest.raises(EmoNetFaceError, match="more than 500 brackets around no object"):
+            read_answer(piece * 40_000)
+        assert time.process_time() - start < 5, piece
+    assert read_answer("[x]" * 500 + "/* * / ** */" + '{"Anger": 1 /***/}') == {"Anger": 1}
 
 
 def test_the_real_replies_fit(published):

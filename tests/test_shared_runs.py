@@ -13,62 +13,24 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from PIL import Image
+from painter import Painter, gradient
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import read_image
 from generation import finishing, image_files, work
-from generation.backends import Picture
 from generation.claims import ClaimFile
-from generation.marking import DRAWN
 from generation.run import MANIFEST, PLAN, check_finished, generate
 from generation.run_folder import CLAIMS, begun
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["generation.run", "generation.schematic", "PIL.PngImagePlugin"])
 """What the work imports: each process then starts at once."""
-
-
-class Painter:
-    """A backend that paints a gradient of each request's own and notes what it was asked for."""
-
-    name = "painter"
-    source_type = DRAWN
-    overlap = False
-    one_core = True
-
-    def __init__(self, log: Path, seconds: float = 0.0, *, batch_matters: bool = False) -> None:
-        self.log, self.seconds, self.batch_matters = log, seconds, batch_matters
-        self.batch_size = 3
-
-    def generator(self):
-        return self.name
-
-    def recipe(self):
-        return {}
-
-    def load(self):
-        pass
-
-    def circumstances(self):
-        return {"versions": {}}
-
-    def make(self, requests, size):
-        time.sleep(self.seconds)
-        with self.log.open("a") as stream:
-            stream.writelines(f"{os.getpid()} {request.image_id}\n" for request in requests)
-        return [Picture(_gradient(request.seed, size)) for request in requests]
-
-
-def _gradient(seed, size):
-    image = Image.linear_gradient("L").resize((size, size))
-    bands = [image.point(lambda level, k=k: (level * (seed >> k) // 7) % 256) for k in (0, 8, 16)]
-    return Image.merge("RGB", bands)
 
 
 def contents(folder):
@@ -86,7 +48,7 @@ def start(target, *arguments):
 
 
 def paint(out, log, n=30, seconds=0.0):
-    generate(n, out, backend=Painter(log, seconds), size=32)
+    generate(n, out, backend=Painter(log, seconds=seconds), size=32)
 
 
 def draw(out, n):
@@ -318,7 +280,7 @@ class Broken(Painter):
 
 def test_what_always_fails_is_given_up(tmp_path):
     out, log = tmp_path / "run", tmp_path / "log"
-    with pytest.raises(EmoNetFaceError, match="5 batches in a row lack pictures"):
+    with pytest.raises(EmoNetFaceError, match="5 batches in a row gave no picture"):
         generate(60, out, backend=Broken(log), size=32, retries=0)
     asked = {line.split()[1] for line in log.read_text().splitlines()}
     assert len(asked) == work.MOST_FAILURES * 3
@@ -329,6 +291,35 @@ def test_what_always_fails_is_given_up(tmp_path):
     assert record["causes"][-1] == "RuntimeError in a batch of 1: device-side assert triggered"
     generate(60, out, backend=Painter(log), size=32)  # the next call tries again
     check_run(out, 60)
+
+
+def test_batches_that_lack_one_picture_each_are_not_given_up(tmp_path):
+    def paint(request, n):
+        if request.record.index % 3 == 0:
+            raise RuntimeError("bad luck")
+        return gradient(request, 32)
+
+    out, n = tmp_path / "run", 3 * (work.MOST_FAILURES + 2)
+    with pytest.raises(EmoNetFaceError, match=f"{n // 3} of {n} images could not be made"):
+        generate(n, out, backend=Painter(paint=paint), size=32, retries=0)
+    assert len(list(out.glob("images/*.png"))) == n * 2 // 3
+
+
+def test_an_error_ends_all_workers_with_one_line(tmp_path):
+    """The others must not wait for the batch that the failing process has claimed."""
+    out = tmp_path / "run"
+    (out / "images" / "schematic-0-000000.json").mkdir(parents=True)
+    generate(20, tmp_path / "other", size=32, workers=1)
+    (tmp_path / "other" / MANIFEST).rename(out / PLAN)
+    command = [sys.executable, "-m", "emonet_face.cli", "generate", "--n", "20", "--size", "32"]
+    command += ["--workers", "2", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "schematic-0-000000.json.partial: Is a directory" in done.stderr
+    (out / "images" / "schematic-0-000000.json").rmdir()
+    generate(20, out, size=32, workers=1)
+    assert contents(out) == contents(generate(20, tmp_path / "new", size=32, workers=1))
 
 
 @pytest.mark.slow

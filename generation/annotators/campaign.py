@@ -72,7 +72,7 @@ class Campaign:
             control: named in each line.
         """
         self._shown, self._label, self._results, self._plan = shown, label, results, plan
-        self._workers, self._control = workers, control
+        self._workers, self._control = min(workers, len(shown)), control
         self._next = iter(shown)
         self._feed = threading.Lock()
         self._stop = threading.Event()

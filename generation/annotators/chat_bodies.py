@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from generation.annotators.spending import Usage
 
+_MAX_TOKENS = 10**9
+"""No request takes more; a larger count is none."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -73,6 +76,6 @@ def _usage(record: object) -> Usage | None:
     if not isinstance(record, dict):
         return None
     counts = record.get("prompt_tokens"), record.get("completion_tokens")
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in counts):
+    if any(type(n) is not int or not 0 <= n <= _MAX_TOKENS for n in counts):
         return None
     return Usage(*counts)

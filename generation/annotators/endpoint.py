@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import ImageFile
@@ -27,9 +27,14 @@ if TYPE_CHECKING:
     import openai
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+MAX_TIMEOUT_S = 86_400
 TRANSIENT = (429, 500, 502, 503, 504)
 """HTTP states that are retried; timeouts and broken connections are too."""
 REFUSED_KEY = (401, 403)
+HOPELESS = (402, 404)
+"""No money left, no such model: nothing that another picture would change."""
+UNKNOWN_OPTION = (400, 422)
+"""HTTP states by which an endpoint says that it does not know an option."""
 _OPTIONAL = ("response_format", "temperature", "seed")
 _MIME = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF", "image/webp"))
 
@@ -47,7 +52,15 @@ class _TransientError(Exception):
 
 
 class _RejectedError(Exception):
-    """The endpoint does not take the request as it is."""
+    """The endpoint does not take the request as it is.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"HTTP {status}: {said}")
+        self.status = status
 
 
 class Endpoint:
@@ -86,13 +99,13 @@ class Endpoint:
                 key though the endpoint needs one.
         """
         self._openai = _import_openai()
-        if not timeout_s > 0 or retries < 0:
-            raise EmoNetFaceError("--timeout must be above 0 and --retries 0 or more")
+        if not 0 < timeout_s <= MAX_TIMEOUT_S or retries < 0:
+            raise EmoNetFaceError(
+                f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:,}, --retries 0 or more"
+            )
         url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EmoNetFaceError(f"--base-url {_shown(url)!r}: give one like http://host:8000/v1")
-        self.place = _shown(url)
+        parts = _checked_url(url)
+        self.place = _shown(parts)
         self._key = os.environ.get(KEY_VARIABLE, "")
         if not self._key and parts.hostname == "api.openai.com":
             raise EmoNetFaceError(f"{self.place} needs a key: set {KEY_VARIABLE}")
@@ -117,9 +130,10 @@ class Endpoint:
         """Send the prompt with a picture.
 
         Raises:
-            NoAnswerError: transient errors to the last retry.
+            NoAnswerError: transient errors to the last retry, or another fault of the server.
             CapReachedError: a cap on the spending stops it.
-            EmoNetFaceError: the key or the model is refused, which no other image would change.
+            EmoNetFaceError: key or model is refused, or payment is asked for: no other image would
+                change that.
         """
         start = time.monotonic()
         pauses = waits(random.Random(image.sha256))
@@ -155,7 +169,8 @@ class Endpoint:
             try:
                 reply = self._completion(body)
             except _RejectedError as error:
-                option = _unknown_option(str(error), body)
+                known = error.status not in UNKNOWN_OPTION
+                option = None if known else _unknown_option(str(error), body)
                 if option is None:
                     return Reply("", failure=str(error))
                 left_out |= {option}
@@ -230,9 +245,11 @@ class Endpoint:
             has = "is refused" if self._key else "is not set"
             return EmoNetFaceError(f"{self.place}: HTTP {status}: {KEY_VARIABLE} {has}")
         said = self._clean(" ".join(str(error.message).split()))[:200]
-        if status == 404:
-            return EmoNetFaceError(f"{self.place}: HTTP 404 for model {self._model!r}: {said}")
-        return _RejectedError(f"HTTP {status}: {said}")
+        if status in HOPELESS:
+            return EmoNetFaceError(f"{self.place}: HTTP {status} for model {self._model!r}: {said}")
+        if status >= 500 or status == 408:  # the server's own fault, and not the annotator's
+            return NoAnswerError(f"{self.place}: HTTP {status}: {said}")
+        return _RejectedError(status, said)
 
     def _clean(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
@@ -254,9 +271,19 @@ def _import_openai() -> Any:
     return openai
 
 
-def _shown(url: str) -> str:
+def _checked_url(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+        place = _shown(parts)
+    except ValueError:  # no address, or no port, is written like that
+        place = url.rpartition("@")[2].partition("?")[0]
+    raise EmoNetFaceError(f"--base-url {place!r}: give one like http://host:8000/v1")
+
+
+def _shown(parts: SplitResult) -> str:
     """A URL without user, password and query."""
-    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

@@ -14,7 +14,7 @@ from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import checked_stem
 from emonet_face.outputs import check_file_replaceable, new_file
 from emonet_face.ratings import parse_scores
-from emonet_face.released import Rating, write_ratings
+from emonet_face.released import Rating, checked_name, write_ratings
 from generation.annotators.asking import Label, rating_label
 from generation.annotators.campaign import Campaign, Tally
 from generation.annotators.controls import constant_label, controlled
@@ -26,6 +26,8 @@ from generation.annotators.results_file import ResultsFile
 from generation.annotators.spending import Pace, Spending
 
 READOUT = "readout"
+_FORMULA = ("=", "+", "-", "@")
+"""How a cell begins that a spreadsheet runs."""
 REPLIES_SUFFIX = ".replies.jsonl"
 """Beside a `.csv`: NAME.replies.jsonl holds everything, the table what fits its form."""
 
@@ -90,7 +92,7 @@ def annotate_by_model(
         EmoNetFaceError: a bad option or source, `out` is not ours or holds another plan, the key or
             the model is refused. What was answered before is kept.
     """
-    pictures = pictures_of(source, options.config)
+    pictures = pictures_of(source, options.config, decoded=annotator == "transformers")
     shown = controlled(pictures, options.control, seed)
     plan = _plan(annotator, protocol, seed, options)
     replies = out if out.suffix == ".jsonl" else out.with_suffix(REPLIES_SUFFIX)
@@ -130,9 +132,15 @@ def _plan(annotator: str, protocol: str, seed: int, options: ModelOptions) -> di
             sampling = rating.sampling(seed)
         else:
             sampling = {"do_sample": False, "max_tokens": rating.max_tokens}
-    name = options.name or f"{Path(options.model).name} {suffix}"
-    if options.control is not None and options.name is None:
-        name += f" ({options.control} control)"
+    name = options.name
+    if name is None:
+        name = f"{checked_name(Path(options.model).name, '--model')} {suffix}"
+        name += "" if options.control is None else f" ({options.control} control)"
+    name = checked_name(name, "--name")
+    if name.lower().startswith("simulated-"):
+        raise EmoNetFaceError(f"--name {name!r}: names of simulated annotators begin like that")
+    if name.startswith(_FORMULA):
+        raise EmoNetFaceError(f"--name {name!r}: a spreadsheet takes it for a formula")
     plan: dict[str, object] = {
         "annotator": name,
         "protocol": protocol,

@@ -13,10 +13,13 @@ from typing import Any
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import MAX_PIXELS, ImageFile, check_whole, index_images, inspect_image
+from emonet_face.released import checked_name
 from generation.run import check_finished
 
 _PNG, _ANIMATED = b"\x89PNG\r\n\x1a\n", b"acTL"
 _PNG_HEADER_BYTES = 33
+_Check = Callable[[bytes, str], ImageFile]
+"""Bytes and where they are from -> the file, or EmoNetFaceError."""
 
 
 @dataclass(frozen=True)
@@ -32,29 +35,34 @@ class Picture:
     read: Callable[[], ImageFile]
 
 
-def pictures_of(source: str, config: str) -> list[Picture]:
+def pictures_of(source: str, config: str, *, decoded: bool = False) -> list[Picture]:
     """All pictures of a source.
 
     Args:
         source: a run folder, a folder of images, a dataset repo folder, or a Hub id.
         config: of a dataset repo.
+        decoded: whether each is also decoded when it is read; else a PNG is not.
 
     Raises:
         EmoNetFaceError: there is no such thing, a run is not finished, two images have one stem, a
-            repo lacks the config, or there are no images.
+            name cannot stand in a table, a repo lacks the config, or there are no images.
     """
     folder = Path(source)
+    check = inspect_image if decoded else _checked
     if folder.is_dir() and not _is_repo(folder):
         check_finished(folder)
         found = [
-            Picture(path.name, partial(_read_file, path)) for path in index_images(folder).values()
+            Picture(path.name, partial(_read_file, path, check))
+            for path in index_images(folder).values()
         ]
     elif folder.is_dir() or (not folder.exists() and source.count("/") == 1):
-        found = _of_repo(source, config)
+        found = _of_repo(source, config, check)
     else:
         raise EmoNetFaceError(f"{source}: no such folder of images, nor a dataset repo")
     if not found:
         raise EmoNetFaceError(f"{source}: holds no images")
+    for picture in found:
+        checked_name(picture.image, "image")
     return found
 
 
@@ -62,7 +70,7 @@ def _is_repo(folder: Path) -> bool:
     return (folder / "README.md").is_file() and any(folder.glob("*/*.parquet"))
 
 
-def _of_repo(repo: str, config: str) -> list[Picture]:
+def _of_repo(repo: str, config: str, check: _Check) -> list[Picture]:
     from datasets import Image, concatenate_datasets, load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -76,25 +84,27 @@ def _of_repo(repo: str, config: str) -> list[Picture]:
         raise EmoNetFaceError(f"{repo}: config {config!r} cannot be loaded ({reason})") from None
     lock = threading.Lock()
     return [
-        Picture(f"{image_id}.png", partial(_read_row, rows, index, image_id, lock))
+        Picture(f"{image_id}.png", partial(_read_row, rows, index, image_id, lock, check))
         for index, image_id in enumerate(ids)
     ]
 
 
-def _read_row(rows: Any, index: int, image_id: str, lock: threading.Lock) -> ImageFile:
+def _read_row(
+    rows: Any, index: int, image_id: str, lock: threading.Lock, check: _Check
+) -> ImageFile:
     with lock:  # a dataset is read by one thread at a time
         image = rows[index]["image"]
     if image is None or image["bytes"] is None:
         raise EmoNetFaceError(f"{image_id}: the repo holds no picture of it")
-    return _checked(image["bytes"], image_id)
+    return check(image["bytes"], image_id)
 
 
-def _read_file(path: Path) -> ImageFile:
+def _read_file(path: Path, check: _Check) -> ImageFile:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
-    return _checked(data, str(path))
+    return check(data, str(path))
 
 
 def _checked(data: bytes, where: str) -> ImageFile:

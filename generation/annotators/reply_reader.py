@@ -19,8 +19,11 @@ from emonet_face.errors import EmoNetFaceError
 
 MAX_DEPTH = 8
 MAX_DIGITS = 20
+MAX_BRACKETS = 500
+"""Brackets that may begin nothing: each is read until that is clear, perhaps to the reply's end."""
 _TOKEN = re.compile(
-    r"""(?P<skip>\s+|\#[^\n]*|//[^\n]*|/\*.*?\*/)
+    r"""(?P<skip>\s+|\#[^\n]*|//[^\n]*)
+      | (?P<comment>/\*)
       | (?P<string>"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')
       | (?P<number>[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))
       | (?P<word>[A-Za-z]+(?!\w))
@@ -64,7 +67,7 @@ def read_answer(reply: str) -> Answer:
     if not text.strip():
         raise EmoNetFaceError("the reply is empty")
     found: list[Answer] = []
-    place = 0
+    place = in_prose = 0
     while (start := _next_start(text, place)) is not None:
         reader = _Reader(text, start)
         try:
@@ -73,6 +76,11 @@ def read_answer(reply: str) -> Answer:
             if reader.begun:
                 raise
             place = start + 1  # a bracket in prose
+            in_prose += 1
+            if in_prose > MAX_BRACKETS:
+                raise EmoNetFaceError(
+                    f"the reply has more than {MAX_BRACKETS} brackets around no object"
+                ) from None
             continue
         place = reader.place
         if isinstance(value, dict) or _is_list_of_objects(value):
@@ -176,7 +184,12 @@ class _Reader:
                     raise EmoNetFaceError("the reply is cut off before its object ends")
                 self._refuse(rest)
             self.place = match.end()
-            if match.lastgroup != "skip":
+            if match.lastgroup == "comment":
+                end = self._text.find("*/", self.place)
+                if end < 0:
+                    raise EmoNetFaceError("the reply is cut off before its object ends")
+                self.place = end + 2
+            elif match.lastgroup != "skip":
                 return str(match.lastgroup), match.group()
 
     @staticmethod

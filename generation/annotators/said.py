@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.imaging import checked_stem
 from emonet_face.ratings import parse_scores
 from emonet_face.released import BadRow, iter_ratings
@@ -92,7 +92,8 @@ def _read_table(path: Path, found: dict[str, Annotator]) -> None:
 
 def _read_lines(path: Path, found: dict[str, Annotator]) -> None:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8", newline="\n") as stream:  # a reply may hold other breaks
+            lines = list(stream)
     except OSError as error:
         raise EmoNetFaceError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -102,7 +103,9 @@ def _read_lines(path: Path, found: dict[str, Annotator]) -> None:
         try:
             line = json.loads(text)
             name, image = line["annotator"], checked_stem(line["image"])
-        except (ValueError, TypeError, KeyError):
+            if not isinstance(name, str):
+                raise TypeError
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise EmoNetFaceError(f"{where}: is no line of `annotate`") from None
         if "present" in line:
             raise EmoNetFaceError(f"{where}: is a vote; the command `votes` reports on those")
@@ -120,9 +123,14 @@ def _read_line(annotator: Annotator, line: dict[str, Any], image: str, where: st
     if not line.get("final", True):
         annotator.unanswered += 1
         return
-    if "seconds" in line:
-        annotator.seconds.append(float(line["seconds"]))
-    if "shown" in line:
+    seconds = line.get("seconds")
+    if seconds is not None:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+            raise EmoNetFaceError(f"{where}: 'seconds' is {shown(seconds)}: must be 0 or more")
+        annotator.seconds.append(float(seconds))
+    if annotator.control is not None:
+        if not isinstance(line.get("shown"), str):
+            raise EmoNetFaceError(f"{where}: a control that does not say what was 'shown'")
         annotator.shown[image] = checked_stem(line["shown"])
     if "error" in line:
         annotator.failures[str(line["error"])] += 1

@@ -12,6 +12,8 @@ from emonet_face.errors import EmoNetFaceError
 
 _PER = 1_000_000
 """Prices are per million tokens."""
+_SLOWEST = 0.001
+"""Least requests a minute; a wait may not be longer than the system can count."""
 
 
 class CapReachedError(Exception):
@@ -156,10 +158,12 @@ class Pace:
             per_minute: most requests a minute; None for no limit.
 
         Raises:
-            EmoNetFaceError: it is not above 0.
+            EmoNetFaceError: it is below 0.001, which is one request in 16 hours.
         """
-        if per_minute is not None and not per_minute > 0:
-            raise EmoNetFaceError(f"--requests-per-minute is {per_minute}: must be above 0")
+        if per_minute is not None and not per_minute >= _SLOWEST:
+            raise EmoNetFaceError(
+                f"--requests-per-minute is {per_minute}: must be {_SLOWEST} or more"
+            )
         self._gap = 60 / per_minute if per_minute else 0.0
         self._next = 0.0
         self._lock = threading.Lock()

@@ -28,7 +28,7 @@ from emonet_face.released import (
 from emonet_face.taxonomy import EMOTIONS
 from generation.people.board import Answer, Board
 from generation.people.questions import Item, Task
-from generation.people.store import Store
+from generation.people.store import Store, sqlite_faults
 
 SUFFIXES = (".csv", ".jsonl")
 _Key = tuple[str, str, str | None, object]
@@ -61,7 +61,7 @@ def export(
     if out.suffix not in SUFFIXES:
         raise EmoNetFaceError(f"{out}: answers are written to {' or '.join(SUFFIXES)}")
     with Store(path) as store:
-        with store.transaction(write=False):
+        with sqlite_faults(path), store.transaction(write=False):
             everything, names = store.answers(), store.annotators()
         board, task = store.board(), store.setup.task
     unknown = [name for name in without if name not in names]
@@ -188,7 +188,7 @@ def _earlier(old: Path, suffix: str, task: Task) -> set[_Key | None]:
     )
     try:
         return set(read(old))
-    except (EmoNetFaceError, OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {None}
 
 
@@ -209,7 +209,8 @@ def _said_in_votes(path: Path) -> Iterator[_Key | None]:
 
 
 def _said_in_lines(path: Path) -> Iterator[_Key | None]:
-    for text in path.read_text(encoding="utf-8").splitlines():
-        line = json.loads(text)
-        value = line["present"] if "present" in line else tuple(line["scores"].values())
-        yield image_stem(line["image"]), line["annotator"], line.get("emotion"), value
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        for text in stream:
+            line = json.loads(text)
+            value = line["present"] if "present" in line else tuple(line["scores"].values())
+            yield image_stem(line["image"]), line["annotator"], line.get("emotion"), value

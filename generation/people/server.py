@@ -23,7 +23,7 @@ from generation.people.desk import Desk
 from generation.people.form import PAGE, TITLE, notice, page_html
 from generation.people.questions import Task, checked_annotator
 from generation.people.source_images import SourceImages, read_source
-from generation.people.store import Setup, Store, open_store
+from generation.people.store import Setup, Store, open_store, sqlite_faults
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -70,10 +70,12 @@ def serve(
         for reason in images.left_out:
             say(f"left out: {reason}")
         with open_store(store, setup, images.items) as opened:
+            with sqlite_faults(store):
+                welcome = _welcome(opened, images, annotators, host, port)
             desk = Desk(opened, notice(setup.task), allowed=annotators, lease=lease)
             app = application(desk, images, setup.task)
             listener.listen()  # who comes from here on is answered
-            for line in _welcome(opened, images, annotators, host, port):
+            for line in welcome:
                 say(line)
             with suppress(KeyboardInterrupt):
                 _run(app, listener)
@@ -86,6 +88,8 @@ def _check_gradio() -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     """A bound socket: whoever has the port keeps it, and nobody can take it meanwhile."""
+    if not host:  # the system would take it for every address of this machine
+        raise EmoNetFaceError("--host is empty; allowed: an IPv4 address or a name of this machine")
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -120,7 +124,7 @@ def _welcome(
             f"{len(annotators)} annotators cannot finish an image that three find the emotion in:"
             " the contrast takes a fourth (or --both-questions)"
         )
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if host not in ("127.0.0.1", "localhost"):
         lines.append("Whoever can reach this address can join, under any name that is allowed")
     shown = "127.0.0.1" if host == "0.0.0.0" else host
     lines.append(f"The page: http://{shown}:{port}/  (Ctrl-C stops it; the same call goes on)")

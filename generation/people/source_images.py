@@ -131,7 +131,7 @@ def _of_sidecars(folder: Path) -> dict[str, str]:
 
 def _of_lines(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

@@ -90,8 +90,9 @@ class Store:
         self.turn = threading.RLock()
         self._sql = _connected(path)
         try:
-            self.setup = self._read_setup()
-            self.items = self._read_items()
+            with sqlite_faults(path):
+                self.setup = self._read_setup()
+                self.items = self._read_items()
         except BaseException:
             self._sql.close()
             raise
@@ -238,7 +239,7 @@ def open_store(path: Path, setup: Setup, items: Sequence[Item]) -> Store:
 
 
 def _make(path: Path, setup: Setup, items: Sequence[Item]) -> None:
-    with _sqlite_faults(path):
+    with sqlite_faults(path):
         sql = sqlite3.connect(path, isolation_level=None)
         try:
             sql.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
@@ -272,7 +273,7 @@ def _statements(script: str) -> Iterator[str]:
 def _connected(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise EmoNetFaceError(f"{path}: no such store of answers")
-    with _sqlite_faults(path):
+    with sqlite_faults(path):
         sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             sql.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
@@ -292,7 +293,8 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _sqlite_faults(path: Path) -> Iterator[None]:
+def sqlite_faults(path: Path) -> Iterator[None]:
+    """What SQLite says of a file, as an error of its user."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-// The page's behaviour. gradio runs this once with `element` (our HTML) and `server` (page.py).
+// The page's behaviour. gradio runs this once with `element` (our HTML) and `server` (server.py).
 const root = element.querySelector(".people");
 const isSliders = root.dataset.task === "sliders";
 const find = (selector) => root.querySelector(selector);
