@@ -33,8 +33,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES, N_EMOTIONS
-from modeling_empathicinsight.fitting import Schedule, Term, _Run
 from modeling_empathicinsight.heads_training import new_heads
+from modeling_empathicinsight.stage_run import Run, Schedule, Term
 from modeling_empathicinsight.targets import Examples
 from modeling_empathicinsight.workers import Workers
 
@@ -113,7 +113,7 @@ def ours(
     """The same for all heads, by the loop of `fit`."""
     run = started(size, vectors, ratings, device, at_once)
     epoch = 0
-    features_of = run._features
+    features_of = run.features_of
 
     def timed(parts: list[torch.Tensor]) -> torch.Tensor:
         nonlocal fed
@@ -123,7 +123,7 @@ def ours(
         fed = clock() - start
         return taken
 
-    run._features = timed
+    run.features_of = timed
     fed = 0.0
     while True:
         epoch += 1
@@ -138,7 +138,7 @@ def ours(
 
 def started(
     size: str, vectors: np.ndarray, ratings: np.ndarray, device: str, at_once: int | None
-) -> _Run:
+) -> Run:
     """A stage on ratings, ready to learn; one image is held out."""
     held_out = np.zeros(len(vectors), dtype=bool)
     held_out[-1] = True
@@ -151,7 +151,7 @@ def started(
 
     heads = new_heads(N_EMOTIONS, WIDTH, HIDDEN_SIZES[size], 0.1, seed=0).to(device)
     term = Term(examples, losses, torch.ones_like(values))
-    return _Run(heads, [term], Schedule(1, 1e-3, 0.01, BATCH), 0, "bench", Workers(), at_once)
+    return Run(heads, [term], Schedule(1, 1e-3, 0.01, BATCH), 0, "bench", Workers(), at_once)
 
 
 def compare(size: str, images: int, device: str, seconds: float) -> bool:

@@ -37,6 +37,8 @@ def dataset_context(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
         EmoNetFaceError: a config has no or broken shards, or evaluation.json is broken.
     """
     infos = _infos(front)
+    if not infos:
+        raise EmoNetFaceError(f"{repo}: its front matter has no `dataset_info`; build it again")
     facts = {name: shard_facts(repo, name) for name in infos if name in HOLDS}
     people = {name for c in ("hq", "binary") if c in facts for name in facts[c].annotators}
     everybody = people | set(facts["big"].annotators if "big" in facts else ())
@@ -74,6 +76,7 @@ def dataset_context(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
         "categories": _categories(reliability),
         "votes": facts["binary"].votes if "binary" in facts else [],
         "evaluation": evaluation,
+        "sliced": "the raters with each other",
         "published": _published() if published else None,
         "ours": results("votes.json") if published else None,
         "limits": [LIMITS[name] for name in facts if name in LIMITS],

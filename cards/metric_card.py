@@ -14,8 +14,12 @@ _TEXT = "INPUTS_DESCRIPTION"
 _DEFAULTS = ("n_resamples", "confidence_level", "seed")
 
 
-def metric_context(repo: Path) -> dict[str, Any]:
+def metric_context(repo: Path, repo_id: str) -> dict[str, Any]:
     """What `metric.md.j2` needs: the defaults of `compute`, and the example of its description.
+
+    Args:
+        repo: the metric's folder.
+        repo_id: what `evaluate.load` is given in the example: the Hub refuses names without ORG/.
 
     Raises:
         EmoNetFaceError: the script is no Python or has no such argument.
@@ -34,8 +38,11 @@ def metric_context(repo: Path) -> dict[str, Any]:
                 if isinstance(default, ast.Constant)
             }
             if set(_DEFAULTS) <= set(given):
+                example = _example(tree).replace(
+                    f'load("{repo.resolve().name}")', f'load("{repo_id}")'
+                )
                 defaults = {name: given[name] for name in _DEFAULTS}
-                return {**sourced(defaults, script, "/compute"), "example": _example(tree)}
+                return {**sourced(defaults, script, "/compute"), "example": example}
     raise EmoNetFaceError(f"{repo / script}: `compute` has not all of {', '.join(_DEFAULTS)}")
 
 

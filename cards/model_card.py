@@ -8,17 +8,15 @@ from typing import Any
 
 from cards.dataset_card import SIMULATED
 from cards.evaluation import read_evaluation
+from cards.model_index import by_card, model_index
 from cards.sourced import Number, part, read_json, results, sourced
 from emonet_face.taxonomy import CATEGORIES, DIMENSIONS, EMOTIONS
 
 TITLE = "EmpathicInsight-Face"
 CONFIG, TRAINING = "config.json", "training.json"
-MADE_BY_CARD = "emonet-face card"
+CURVES = "training/curves.png"
+"""What `train` draws: the loss of every head by epoch."""
 _SIGLIP = "google/siglip2"
-_MEASURES = {
-    "weighted_kappa": "quadratic weighted kappa with single raters, mean over categories",
-    "spearman": "Spearman's rho with the raters' median, mean over categories",
-}
 
 
 def model_context(repo: Path) -> dict[str, Any]:
@@ -42,8 +40,10 @@ def model_context(repo: Path) -> dict[str, Any]:
         "neutral_source": config["neutral_source"] or "not stated",
         "parts": list(_parts(config, record)),
         "stages": _stages(record),
+        "curves": CURVES if (repo / CURVES).is_file() else None,
         "heads": _where_from(record) if converted else [],
         "evaluation": evaluation,
+        "sliced": "this model with the raters",
         "per_category": _per_category(evaluation),
         "calibration": _calibration(config),
         "published": _published(size) if converted else [],
@@ -78,8 +78,10 @@ def model_front_matter(
     if org is not None:
         own["datasets"] = [f"{org}/{dataset}"]
     index = front.get("model-index")
-    if not index or _by_card(index):
-        index = _model_index(repo, f"{org}/{dataset}" if org else dataset)
+    if not index or by_card(index):
+        index = model_index(
+            repo, f"{org}/{dataset}" if org else dataset, simulated=_simulated(record)
+        )
     kept = {key: value for key, value in front.items() if key not in (*own, "model-index")}
     return {**own, **kept, **({"model-index": index} if index else {})}
 
@@ -213,47 +215,3 @@ def _limits(size: str, converted: bool) -> list[str]:
 def _tower_licence(record: Mapping[str, Any]) -> str:
     name = str(record.get("backbone", {}).get("name", ""))
     return "Apache-2.0 (SigLIP 2, Google)" if name.startswith(_SIGLIP) else "that of its source"
-
-
-def _by_card(index: list[dict[str, Any]]) -> bool:
-    return all(
-        result["metrics"][0].get("args", {}).get("made_by") == MADE_BY_CARD
-        for entry in index
-        for result in entry["results"]
-    )
-
-
-def _model_index(repo: Path, dataset_id: str) -> list[dict[str, Any]]:
-    """`model-index` from evaluation.json: the model's own rows, both protocols; [] without any."""
-    path = repo / "evaluation.json"
-    evaluation = read_json(path) if path.is_file() else {}
-    name, demo = evaluation.get("annotator"), _simulated(_record(repo))
-    found = [
-        {
-            "task": {"type": "image-classification", "name": "facial emotion ratings"},
-            "dataset": {
-                "type": dataset_id,
-                "name": "simulated ratings" if demo else "EmoNet-Face HQ",
-                "config": "hq",
-                "split": "test",
-            },
-            "metrics": [
-                {
-                    "type": measure,
-                    "value": row[measure],
-                    "name": f"{text} ({protocol} protocol{'; simulated raters' if demo else ''})",
-                    "args": {
-                        "made_by": MADE_BY_CARD,
-                        "protocol": protocol,
-                        "interval": row[f"{measure}_ci"],
-                        "confidence_level": evaluation["confidence_level"],
-                    },
-                }
-            ],
-        }
-        for protocol, rows in evaluation.get("protocols", {}).items()
-        for row in rows
-        for measure, text in _MEASURES.items()
-        if row["annotator"] == name and row[measure] is not None
-    ]
-    return [{"name": repo.resolve().name, "results": found}] if found else []

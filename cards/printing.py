@@ -63,6 +63,8 @@ def rendered(template: str, context: Mapping[str, Any]) -> str:
         EmoNetFaceError: a placeholder without a value, a value without a placeholder, or a number
             that is printed without a source.
     """
+    from jinja2 import TemplateError
+
     environment = _environment()
     wanted = _placeholders(template)
     for problem, names in (
@@ -71,7 +73,10 @@ def rendered(template: str, context: Mapping[str, Any]) -> str:
     ):
         if names:
             raise EmoNetFaceError(f"{template}: {problem}: {', '.join(sorted(names))}")
-    text = environment.get_template(template).render(**context)
+    try:
+        text = environment.get_template(template).render(**context)
+    except TemplateError as error:
+        raise EmoNetFaceError(f"{template}: {error}") from error
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from cards.card_pictures import dataset_picture, model_picture
 from cards.dataset_card import SIMULATED, dataset_context, dataset_front_matter
 from cards.evaluation import EVALUATION, write_evaluation
+from cards.hub_names import check_name
 from cards.metric_card import metric_context
 from cards.model_card import model_context, model_front_matter
 from cards.pictures import PICTURE
@@ -41,6 +42,8 @@ __all__ = [
 MODEL_TYPE = "empathicinsight_face"
 DATASET = "emonet-face"
 EVAL_FILE = "eval.yaml"
+_OTHER_FORM = (LookupError, TypeError, AttributeError, ValueError)
+"""What reading data of an unexpected form raises."""
 
 
 class Card(NamedTuple):
@@ -148,8 +151,19 @@ def card_of(repo: Path, org: str | None = None) -> Card:
     Raises:
         EmoNetFaceError: see `render_card`.
     """
+    if org is not None:
+        check_name(org, "--org")
     front = read_front_matter(repo)[0]
-    return _MAKERS[_kind_of(repo, front)](repo, front, org)
+    make = _MAKERS[_kind_of(repo, front)]
+    try:
+        return make(repo, front, org)
+    except EmoNetFaceError:
+        raise
+    except _OTHER_FORM as error:  # files of a product may come from anywhere
+        raise EmoNetFaceError(
+            f"{repo}: no card can be made of it: its front matter or one of its JSON files lacks"
+            f" something or has another form ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _names(repo: Path, org: str | None) -> dict[str, Any]:
@@ -178,7 +192,8 @@ def _model(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
 
 def _metric(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
     names = _names(repo, org)
-    return Card(dict(front), rendered("metric.md.j2", {**metric_context(repo), **names}), {})
+    context = metric_context(repo, names["repo_id"])
+    return Card(dict(front), rendered("metric.md.j2", {**context, **names}), {})
 
 
 def _space(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:

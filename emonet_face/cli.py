@@ -17,9 +17,10 @@ import typer
 
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.screen_table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from dataset_scripts.repository import BuildReport
 
@@ -138,30 +139,6 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
-
-
-def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], n_left: int = 1
-) -> None:
-    """One table on standard output; NaN and None are shown as a dash.
-
-    The first `n_left` columns are set to the left, the others to the right.
-    """
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < n_left else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None or value != value:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _show_version(value: bool) -> None:
@@ -458,6 +435,10 @@ def train(
     labels: Annotated[str, typer.Option(help="Dataset repo with the labels: folder or Hub id.")],
     out: Annotated[Path, typer.Option(help="Model repo folder to write.")],
     size: Annotated[Size, typer.Option(help="Published head size, and its recipe.")] = Size.small,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="The tower that made the embeddings; default: as they name it."),
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Another recipe: small, large or a .toml file.")
     ] = None,
@@ -478,7 +459,16 @@ def train(
     from modeling_empathicinsight.training import train as run
 
     chosen = chosen_recipe(recipe or size.value, loss)
-    result = run(embeddings, labels, out, recipe=chosen, seed=seed, restart=restart, log=log)
+    result = run(
+        embeddings,
+        labels,
+        out,
+        recipe=chosen,
+        backbone=backbone,
+        seed=seed,
+        restart=restart,
+        log=log,
+    )
     for line in result["lines"]:
         print(line)
 
@@ -1153,9 +1143,14 @@ def card(
         str | None, typer.Option(help="With --results: the model's own name in it.")
     ] = None,
 ) -> None:
-    """Render or refresh the card (README.md) of product folders."""
+    """Render or refresh the card (README.md) of product folders.
+
+    Its text is written anew; keys that others put into the front matter stay.
+    """
     from cards.render import put_results, render_card
 
+    if results is None and annotator is not None:
+        raise EmoNetFaceError("--annotator: names the model in --results, which is not given")
     if results is not None:
         from eval_metrics.model_index import read_results
         from eval_metrics.summary import summary_rows

@@ -296,7 +296,8 @@ def _load_in_fresh_process(hub: Path, caches: str) -> dict[str, object]:
 
 
 def _print_summary(record: dict[str, object], out: Path) -> None:
-    from emonet_face.cli import interval, print_table
+    from emonet_face.cli import interval
+    from emonet_face.screen_table import print_table
 
     rows = [
         (name, found["weighted_kappa"], interval(found["weighted_kappa_ci"]),

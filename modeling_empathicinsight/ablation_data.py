@@ -1,6 +1,4 @@
-"""What ablations are judged on: people's ratings of config `hq`, and embeddings as they were
-before normalisation.
-"""
+"""What ablations are judged on, people's ratings of config `hq`, and embeddings not normalised."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from emonet_face.imaging import decode
 from emonet_face.taxonomy import N_EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import round_to_levels
 from modeling_empathicinsight.backbone import load_backbone
-from modeling_empathicinsight.embedding_file import Embeddings
+from modeling_empathicinsight.embedding_file import Embeddings, check_made_by
 from modeling_empathicinsight.source import batches, iter_rows
 from modeling_empathicinsight.targets import Examples
 
@@ -78,8 +76,7 @@ def with_lengths(vectors: Embeddings, dataset: str | Path, tower: str | Path) ->
         EmoNetFaceError: another tower, or an embedded image is not in the dataset.
     """
     loaded = load_backbone(tower)
-    if loaded.sha256 != vectors.metadata["tower_sha256"]:
-        raise EmoNetFaceError(f"--raw {tower}: did not make the embeddings")
+    check_made_by(loaded, vectors)
     lengths = np.full(len(vectors.vectors), np.nan, np.float32)
     for config in sorted({config for config, _ in vectors.row_of}):
         rows = (

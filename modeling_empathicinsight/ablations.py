@@ -5,7 +5,17 @@
 
 Each variant scores the images of config `hq`; its quadratic-weighted kappa is the mean over people
 and categories of the kappa with one person, of neutral-subtracted scores. Differences are paired:
-both variants are seen on the same resampled images.
+both variants are seen on the same resampled images. Intervals are over images: they know nothing of
+how far another seed of the training would move a variant.
+
+The file is one JSON object:
+
+- `made_by`, `version`, `seed`, `n_resamples`, `confidence_level`;
+- `notice`: that faces and raters are simulated, where they are; else empty;
+- `images`, `raters`, `tower_sha256`: how many images of `hq`, who rated them, whose embeddings;
+- `weighted_kappa`: name of a variant -> `size` ("small", "large"; null: ridge), `stages` ("both" or
+  "ratings"), `normalised`, `value` and `ci`, the interval [low, high];
+- `differences`: a list of `variant`, `beside`, `value` (variant minus beside) and `ci`.
 """
 
 from __future__ import annotations
@@ -20,7 +30,7 @@ import torch
 
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.outputs import check_file_replaceable, first_line_has, write_json
+from emonet_face.outputs import check_file_replaceable, made_by, write_json
 from emonet_face.taxonomy import N_EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import (
     nan_mean,
@@ -111,7 +121,7 @@ def ablate(
         EmoNetFaceError: an unknown name, one that needs `raw`, or data that cannot be used.
     """
     out = Path(out)
-    check_file_replaceable(out, first_line_has("{"))
+    check_file_replaceable(out, is_ablation_file)
     chosen = _chosen(names, raw)
     vectors = read_embeddings([Path(path) for path in embeddings])
     panel = read_panel(labels, vectors)
@@ -127,6 +137,11 @@ def ablate(
     record = _record(found, panel, vectors, seed)
     write_json(out, record)
     return COLUMNS, _rows(record)
+
+
+def is_ablation_file(path: Path) -> bool:
+    """Whether a file was written by `ablate` and may be replaced by it."""
+    return made_by(path.parent, path.name) == MADE_BY
 
 
 def _chosen(names: Sequence[str] | None, raw: str | Path | None) -> list[str]:

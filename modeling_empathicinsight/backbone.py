@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL.Image import Resampling
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, PreTrainedConfig, SiglipVisionModel
 from transformers.utils import cached_file, logging
@@ -50,6 +51,19 @@ class Backbone:
     revision: str | None
     sha256: str
     device: str
+
+    @property
+    def normalisation(self) -> dict[str, Any]:
+        """How a picture's numbers are prepared: mean, std, rescale_factor, resample.
+
+        Part of what an embedding is: the same weights see other numbers with another mean.
+        """
+        return {
+            "mean": list(self.processor.image_mean),
+            "std": list(self.processor.image_std),
+            "rescale_factor": self.processor.rescale_factor,
+            "resample": Resampling(self.processor.resample).name.lower(),
+        }
 
     @torch.inference_mode()
     def embed(self, images: list[Image.Image]) -> torch.Tensor:

@@ -15,8 +15,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL.Image import Resampling
-
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.look_ahead import look_ahead
@@ -99,7 +97,7 @@ def embed(
             used; no row has an image, or none that can be read; the tower gives a vector that is
             not finite; `out` holds something else, or another process is writing it.
     """
-    _check(engine, dtype, precision, batch_size, workers)
+    _check(engine, dtype, precision, batch_size, workers, actors)
     source = _source(dataset, config, images)
     out = Path(os.path.realpath(out))
     with ExitStack() as stack:
@@ -158,16 +156,26 @@ def lines(out: Path, done: dict[str, Any]) -> list[str]:
 
 
 def _check(
-    engine: str, dtype: str, precision: str, batch_size: int | None, workers: int | None
+    engine: str,
+    dtype: str,
+    precision: str,
+    batch_size: int | None,
+    workers: int | None,
+    actors: int | None,
 ) -> None:
     allowed = {"engine": ENGINES, "dtype": DTYPES, "precision": PRECISIONS}
     given = {"engine": engine, "dtype": dtype, "precision": precision}
     for name, values in allowed.items():
         if given[name] not in values:
             raise EmoNetFaceError(f"{name} is {given[name]!r}: must be {', '.join(values)}")
-    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+    counts = (("batch_size", batch_size, 1), ("workers", workers, 0), ("actors", actors, 1))
+    for name, value, least in counts:
         if value is not None and value < least:
             raise EmoNetFaceError(f"{name} is {value}: must be {least} or more")
+    if actors is not None and engine != "ray":
+        raise EmoNetFaceError(f"actors is {actors}: only the engine ray has actors")
+    if workers is not None and engine == "ray":
+        raise EmoNetFaceError(f"workers is {workers}: with the engine ray the actors decode")
 
 
 def _source(dataset: str | Path | None, config: str | None, images: Path | None) -> Source:
@@ -208,19 +216,13 @@ def _embed_here(
 
 
 def _metadata(tower: Backbone, settings: Settings) -> dict[str, Any]:
-    processor = tower.processor
     return {
         "made_by": MADE_BY,
         "backbone": tower.name,
         "revision": tower.revision,
         "tower_sha256": tower.sha256,
         "size": tower.tower.config.image_size,
-        "normalisation": {
-            "mean": list(processor.image_mean),
-            "std": list(processor.image_std),
-            "rescale_factor": processor.rescale_factor,
-            "resample": Resampling(processor.resample).name.lower(),
-        },
+        "normalisation": tower.normalisation,
         "dtype": settings.dtype,
         "autocast": settings.dtype in AUTOCAST,
         "precision": settings.precision,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,16 @@ import pyarrow.parquet as pq
 
 from emonet_face.errors import EmoNetFaceError
 
+if TYPE_CHECKING:
+    from modeling_empathicinsight.backbone import Backbone
+
 MADE_BY = "emonet-face embed"
 METADATA_KEY = b"emonet_face"
 COLUMNS = ("config", "image_id", "embedding")
-IDENTITY = ("tower_sha256", "size", "dim")
-"""The metadata in which embeddings of one tower agree."""
+REQUIRED = ("tower_sha256", "size", "dim")
+IDENTITY = (*REQUIRED, "normalisation")
+"""The metadata in which embeddings of one tower agree. Files made before normalisation was noted
+lack it: they agree with each other, and with no file that has it."""
 
 NORM_TOLERANCE = 1e-3
 """Of a vector's length. Rounded to float16 a vector of length 1 is off by less than half of it."""
@@ -58,7 +63,7 @@ def schema(metadata: dict[str, Any], numbers: str = "float32") -> pa.Schema:
     """The form of a file whose vectors are `numbers`: "float32" or "float16".
 
     Args:
-        metadata: goes into the file; holds `made_by`, the keys of IDENTITY and what else is known.
+        metadata: goes into the file; holds `made_by`, the keys of REQUIRED and what else is known.
         numbers: how each number is stored.
     """
     kind = {"float32": pa.float32(), "float16": pa.float16()}[numbers]
@@ -97,15 +102,15 @@ def read_embeddings(paths: Sequence[Path]) -> Embeddings:
 
     Raises:
         EmoNetFaceError: no file given; a file is unreadable or not one of `embed`; files of
-            different towers; an image stands twice; a vector is not finite or not of length 1.
-            The message names file, row (from 1) and image.
+            different towers; a cell is empty; an image stands twice; a vector is not finite or not
+            of length 1. The message names file, row (from 1) and image.
     """
     if not paths:
         raise EmoNetFaceError("no embeddings given; make some with `emonet-face embed`")
     forms = [_form(Path(path)) for path in paths]
     metadata = forms[0].metadata
     for form in forms[1:]:
-        if any(metadata[key] != form.metadata[key] for key in IDENTITY):
+        if any(metadata.get(key) != form.metadata.get(key) for key in IDENTITY):
             raise EmoNetFaceError(
                 f"{form.path}: was made with {_tower(form.metadata)}, but {paths[0]} with"
                 f" {_tower(metadata)}; embeddings of different towers cannot be trained on together"
@@ -144,7 +149,8 @@ def _form(path: Path) -> _Form:
     with _faults(path), pq.ParquetFile(path) as file:
         found, rows = file.schema_arrow, file.metadata.num_rows
     metadata = metadata_of(found)
-    ours = metadata.get("made_by") == MADE_BY and all(key in metadata for key in IDENTITY)
+    ours = metadata.get("made_by") == MADE_BY and all(key in metadata for key in REQUIRED)
+    ours = ours and isinstance(metadata["dim"], int) and metadata["dim"] > 0
     if not ours or not set(COLUMNS) <= set(found.names):
         raise EmoNetFaceError(f"{path}: was not written by `emonet-face embed`")
     kind = found.field("embedding").type
@@ -164,6 +170,10 @@ def _read(form: _Form, out: np.ndarray, row_of: dict[tuple[str, str], int]) -> N
     with _faults(form.path), pq.ParquetFile(form.path) as file:
         for block in file.iter_batches(BLOCK, columns=list(COLUMNS)):
             start, n = len(row_of), block.num_rows
+            for name in COLUMNS:
+                if block[name].null_count:
+                    row = start - first + block[name].is_valid().to_pylist().index(False) + 1
+                    raise EmoNetFaceError(f"{form.path}, row {row}: has no {name}")
             ids = block["image_id"].to_pylist()
             for place, key in enumerate(zip(block["config"].to_pylist(), ids, strict=True), start):
                 if key in row_of:
@@ -188,5 +198,23 @@ def _check(path: Path, ids: list[str], vectors: np.ndarray, start: int) -> None:
         )
 
 
+def check_made_by(tower: Backbone, vectors: Embeddings, what: str = "the embeddings") -> None:
+    """See that a tower, as it prepares and sees pictures, made these embeddings.
+
+    Raises:
+        EmoNetFaceError: it has other weights, or prepares pictures in another way. Of embeddings
+            whose file does not say how, only the weights are compared.
+    """
+    made = vectors.metadata
+    seen = {"tower_sha256": tower.sha256, "normalisation": tower.normalisation}
+    if any(made.get(key) not in (None, value) for key, value in seen.items()):
+        raise EmoNetFaceError(
+            f"{what} were made with {_tower(made)}, but {tower.name} is {_tower(seen)}; give the"
+            " tower that made them"
+        )
+
+
 def _tower(metadata: dict[str, Any]) -> str:
-    return f"{metadata.get('backbone', 'a tower')} (weights {str(metadata['tower_sha256'])[:12]})"
+    name, how = metadata.get("backbone", "a tower"), metadata.get("normalisation")
+    seen = f", pictures prepared by {json.dumps(how)}" if how else ""
+    return f"{name} (weights {str(metadata['tower_sha256'])[:12]}{seen})"

@@ -24,8 +24,9 @@ from torch.nn import functional as F
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import N_EMOTIONS, RATING_MAX
-from modeling_empathicinsight.fitting import Fit, Schedule, Term, device_of, fit, scores_of
+from modeling_empathicinsight.fitting import device_of, fit, scores_of
 from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHeads
+from modeling_empathicinsight.stage_run import Fit, Schedule, Term
 from modeling_empathicinsight.targets import Examples
 
 HUBER_DELTA = 1.0

@@ -11,7 +11,7 @@ from modeling_empathicinsight.head_groups import HeadGroup
 from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHeads
 
 if TYPE_CHECKING:
-    from modeling_empathicinsight.fitting import Term
+    from modeling_empathicinsight.stage_run import Term
 
 SHRINKAGE = 20
 """Held-out labels of the average head that are counted in with a head's own. With a handful of

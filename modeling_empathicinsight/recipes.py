@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from emonet_face.errors import EmoNetFaceError
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES
-from modeling_empathicinsight.fitting import Schedule
 from modeling_empathicinsight.heads_training import LOSSES
+from modeling_empathicinsight.stage_run import Schedule
 
 FOLDER = Path(__file__).with_name("recipes")
 SECTIONS = {
@@ -101,7 +102,7 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
             raise EmoNetFaceError(
                 f"{where}: {key} is {table[key]!r}: must be one of {', '.join(allowed)}"
             )
-    if not 0 <= table["dropout"] < 1 or table["anchor"] < 0:
+    if not (0 <= table["dropout"] < 1 and 0 <= table["anchor"] < inf):
         raise EmoNetFaceError(
             f"{where}: dropout must lie in 0..1, below 1, and anchor be 0 or more"
         )
@@ -121,7 +122,7 @@ def _schedule(table: dict[str, Any], where: str) -> Schedule:
         value = table.get(key)
         whole = key in ("epochs", "batch_size", "patience")
         good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not good or value < (1 if whole else 0):
+        if not good or not (1 if whole else 0) <= value < inf:
             kind = "a whole number from 1" if whole else "a number from 0"
             raise EmoNetFaceError(f"{where}: {key} is {value!r}: must be {kind}")
     return Schedule(**table)

@@ -21,7 +21,7 @@ from emonet_face.imaging import MAX_FILE_BYTES, decode, iter_images, read_bytes
 from emonet_face.progress import track
 from emonet_face.ratings import resolve_output
 from modeling_empathicinsight.backbone import Backbone
-from modeling_empathicinsight.embedding_file import read_embeddings
+from modeling_empathicinsight.embedding_file import check_made_by, read_embeddings
 from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHeads
 from modeling_empathicinsight.released_heads import ReleasedHeads
 from modeling_empathicinsight.source import batches
@@ -139,9 +139,5 @@ def _embed_folder(folder: Path, backbone: Backbone) -> torch.Tensor:
 
 def _read_vectors(path: Path, backbone: Backbone) -> torch.Tensor:
     found = read_embeddings([path])
-    if found.metadata["tower_sha256"] != backbone.sha256:
-        raise EmoNetFaceError(
-            f"{path}: made with the tower weights {found.metadata['tower_sha256'][:12]}, but"
-            f" {backbone.name} has {backbone.sha256[:12]}"
-        )
+    check_made_by(backbone, found, f"{path}: its embeddings")
     return torch.from_numpy(np.ascontiguousarray(found.vectors))

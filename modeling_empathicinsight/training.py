@@ -22,7 +22,12 @@ from emonet_face.outputs import check_replaceable
 from modeling_empathicinsight import neutral
 from modeling_empathicinsight.backbone import Backbone, load_backbone
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES
-from modeling_empathicinsight.embedding_file import Embeddings, fingerprint_of_file, read_embeddings
+from modeling_empathicinsight.embedding_file import (
+    Embeddings,
+    check_made_by,
+    fingerprint_of_file,
+    read_embeddings,
+)
 from modeling_empathicinsight.fitting import scores_of
 from modeling_empathicinsight.heads_training import new_heads
 from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHeads
@@ -144,20 +149,23 @@ def _plan(
 
 
 def _backbone(name: str | Path | None, vectors: Embeddings) -> Backbone:
-    tower = load_backbone(name or vectors.metadata["backbone"])
-    if tower.sha256 != vectors.metadata["tower_sha256"]:
-        raise EmoNetFaceError(
-            f"{tower.name}: has the weights {tower.sha256[:12]}, but the embeddings were made with"
-            f" {vectors.metadata['tower_sha256'][:12]}; give the tower that made them"
-        )
+    if name is None:
+        name = vectors.metadata.get("backbone")
+        if name is None or (Path(name).is_absolute() and not Path(name).is_dir()):
+            raise EmoNetFaceError(
+                f"the embeddings were made with the tower {name}, which is not there; name its"
+                " place with --backbone"
+            )
+    tower = load_backbone(name)
+    check_made_by(tower, vectors)
     return tower
 
 
 def _portable(metadata: dict[str, Any]) -> dict[str, Any]:
     """What the repo says of its tower; of a local folder only the name, for the path is ours."""
-    kept = {key: metadata[key] for key in ("revision", "tower_sha256", "size", "dim", "dtype")}
-    name = metadata["backbone"]
-    return {"name": name if metadata["revision"] else Path(name).name, **kept}
+    kept = {key: metadata.get(key) for key in ("revision", "tower_sha256", "size", "dim", "dtype")}
+    name = metadata.get("backbone", "")
+    return {"name": name if kept["revision"] else Path(name).name, **kept}
 
 
 def _neutral_means(heads: EmpathicInsightHeads, data: TrainingData) -> tuple[list[float], str]:

@@ -1,7 +1,8 @@
 """What was learnt, to look at: learning curves and validation tables in `training/` of the repo.
 
 - `curves.csv`: stage, epoch, learning rate, output, mean loss on training and on held-out images.
-- `curves.png`: the same, each head a thin line, their mean a thick one.
+- `curves.png`: the same, each head a thin line, their mean a thick one; dots are the epochs whose
+  weights were kept. Simulated labels are named as such.
 - `validation.csv`: the tables of training.json, a row per stage and output.
 
 While heads learn, the same numbers go to TensorBoard's event files where a folder is given.
@@ -18,18 +19,19 @@ from statistics import fmean
 from typing import Any
 
 from emonet_face.errors import EmoNetFaceError
-from modeling_empathicinsight.fitting import Curves, Fit
+from modeling_empathicinsight.stage_run import Curves, Fit
 from modeling_empathicinsight.training_stages import OUTPUTS, Stages
 
 FOLDER = "training"
 SIDES = ("training", "held_out")
+TITLES = {"ratings": "Stage 1: ratings", "votes": "Stage 2: votes"}
 
 
 def files_of(stages: Stages) -> dict[str, bytes]:
     """The files, place in the repo -> bytes."""
     return {
         f"{FOLDER}/curves.csv": _csv(_curve_rows(stages.curves)),
-        f"{FOLDER}/curves.png": _figure(stages.curves),
+        f"{FOLDER}/curves.png": _figure(stages),
         f"{FOLDER}/validation.csv": _csv(_validation_rows(stages.reports)),
     }
 
@@ -105,10 +107,11 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _figure(curves: dict[str, Curves]) -> bytes:
+def _figure(stages: Stages) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    curves = stages.curves
     figure = Figure(figsize=(5.2 * max(1, len(curves)), 4.1), layout="constrained")
     grid = figure.subplots(1, max(1, len(curves)), squeeze=False)[0]
     for axes, (stage, found) in zip(grid, curves.items(), strict=False):
@@ -119,15 +122,30 @@ def _figure(curves: dict[str, Curves]) -> bytes:
             mean = [_mean(losses) for losses in found[side]]
             label = f"{side.replace('_', '-')} images"
             axes.plot(found["epoch"], mean, color=colour, lw=2.2, label=label)
-        axes.set(title=f"Stage {stage}", xlabel="epoch", ylabel="mean loss, each head a thin line")
+        report = stages.reports[stage]
+        kept = _kept(report, found)
+        axes.scatter(*kept, color="tab:orange", s=5, alpha=0.8, label="a head's epoch that is kept")
+        title = TITLES[stage] + (", simulated labels" if _simulated(report) else "")
+        axes.set(title=title, xlabel="epoch", ylabel="mean loss, each head a thin line")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     if curves:
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
     return data.getvalue()
+
+
+def _simulated(report: dict[str, Any]) -> bool:
+    return any(name.startswith("simulated") for name in report.get("annotators", ()))
+
+
+def _kept(report: dict[str, Any], found: Curves) -> tuple[list[int], list[float]]:
+    """Epochs and held-out losses of the weights that were kept; a head left as it came has none."""
+    best = [(row.get("best_epoch", 0), head) for head, row in enumerate(report.get("table", ()))]
+    epochs = [epoch for epoch, _ in best if epoch]
+    return epochs, _plotted([found["held_out"][epoch - 1][head] for epoch, head in best if epoch])
 
 
 def _plotted(line: list[float | None]) -> list[float]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS, N_EMOTIONS
 from modeling_empathicinsight import validation
-from modeling_empathicinsight.fitting import Curves, Fit, Schedule, scores_of
+from modeling_empathicinsight.fitting import scores_of
 from modeling_empathicinsight.heads_training import Link, fit_link, fit_ratings, fit_votes
 from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHeads
 from modeling_empathicinsight.recipes import Recipe
+from modeling_empathicinsight.stage_run import Curves, Fit, Schedule
 from modeling_empathicinsight.standardisation import Standardisation
 from modeling_empathicinsight.targets import Examples
 from modeling_empathicinsight.training_data import TrainingData

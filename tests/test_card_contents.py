@@ -20,6 +20,7 @@ from cards.model_card import model_front_matter
 from cards.printing import unmarked
 from cards.render import card_of, kind_of, put_results, render_card
 from emonet_face import EmoNetFaceError
+from emonet_face.cli import main
 from emonet_face.taxonomy import EMOTIONS
 
 
@@ -130,6 +131,66 @@ def test_the_task_file_names_what_the_repo_has(products):
     assert "inspect eval emonet_face/hq" in text
     assert "dataset=some-org/emonet-face" in text
     assert {"name", "description"} <= set(task)
+
+
+def test_the_curves_of_training_are_shown(products, tmp_path):
+    repo = tmp_path / "empathicinsight-face-small"
+    shutil.copytree(products[repo.name], repo)
+    assert "curves.png" not in card_of(repo).marked
+    (repo / "training").mkdir()
+    (repo / "training" / "curves.png").write_bytes(b"x")
+    assert "](training/curves.png)" in card_of(repo).marked
+
+
+def test_the_metrics_example_loads_it_by_the_name_it_has_on_the_hub(products):
+    body = unmarked(card_of(products[METRIC.name], org="some-org").marked)
+    assert body.count(f'evaluate.load("some-org/{METRIC.name}")') == 2
+    assert f'evaluate.load("{METRIC.name}")' not in body
+
+
+def test_slices_say_whose_agreement_they_are(products):
+    whose = {
+        "emonet-face": "the raters with each other",
+        "empathicinsight-face-small": "this model",
+    }
+    for name, words in whose.items():
+        assert f"Weighted kappa of {words}" in card_of(products[name]).marked
+
+
+ODD = {
+    "config.json": ('{"model_type": "empathicinsight_face"}',),
+    "training.json": ('{"stages": []}', '{"stages": {"ratings": {"run": true}}}'),
+    "evaluation.json": (
+        '{"protocols": 3, "confidence_level": 0.9}',
+        '{"protocols": {}, "confidence_level": 0.9, "categories": []}',
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(n, text) for n, texts in ODD.items() for text in texts]
+)
+def test_files_of_another_form_are_one_line(name, text, products, tmp_path, capsys):
+    repo = tmp_path / "empathicinsight-face-small"
+    shutil.copytree(products[repo.name], repo)
+    before = (repo / "README.md").read_bytes() if (repo / "README.md").exists() else None
+    (repo / name).write_text(text)
+    assert main(["card", str(repo)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert ((repo / "README.md").read_bytes() if before is not None else None) == before
+
+
+@pytest.mark.parametrize("front", ["configs: abc", "configs: []", "configs: [3]"])
+def test_a_front_matter_by_hand_is_one_line(front, tmp_path, capsys):
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# T\n")
+    assert main(["card", str(tmp_path)]) == 2
+    assert "has no `dataset_info`; build it again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("index", ["abc", [{"name": "x", "results": [{"metrics": []}]}], [3]])
+def test_a_model_index_of_another_form_is_somebody_elses(index, products):
+    repo = products["empathicinsight-face-small"]
+    assert model_front_matter({"model-index": index}, repo, None, "d")["model-index"] == index
 
 
 def test_pictures_are_drawn_from_the_products_own_data(products):

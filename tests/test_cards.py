@@ -163,6 +163,11 @@ def test_what_is_no_product_is_one_line(tmp_path, capsys):
     assert "model_type is 'bert'" in capsys.readouterr().err
 
 
+def test_a_name_without_the_results_that_it_stands_in(tmp_path, capsys):
+    assert main(["card", str(_model(tmp_path)), "--annotator", "mine"]) == 2
+    assert "--annotator: names the model in --results" in capsys.readouterr().err
+
+
 def test_a_missing_or_damaged_shard_is_one_line(tmp_path, capsys):
     repo = _dataset(tmp_path)
     (shard,) = (repo / "hq").glob("*.parquet")

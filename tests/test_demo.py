@@ -10,12 +10,14 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from emonet_face.demo import CONSTANT, DATASET, METRIC, MODEL, MODEL_NAME, NOTICE, RANDOM
 from emonet_face.taxonomy import EMOTIONS
+from modeling_empathicinsight.recipes import FOLDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 FACES = 600
@@ -80,6 +82,19 @@ def test_the_model_beats_both_baselines_with_intervals_apart(demo):
     assert constant["weighted_kappa"] == pytest.approx(0, abs=1e-12)
     assert constant["spearman"] is None
     assert random["weighted_kappa_ci"][0] < 0.02
+
+
+def test_heads_come_out_near_what_the_recipe_expects(demo):
+    """Its numbers are of a demo with three times the faces, so they are a little better."""
+    expected = tomllib.loads((FOLDER / "small.toml").read_text(encoding="utf-8"))["expected"]
+    stages = _record(demo)["training"]["stages"]
+    for stage, name, tolerance in (
+        ("ratings", "mae", 0.1),
+        ("ratings", "spearman", 0.15),
+        ("votes", "log_loss", 0.12),
+    ):
+        found = stages[stage]["held_out"][name]
+        assert found == pytest.approx(expected[stage][name], abs=tolerance), (stage, name)
 
 
 def test_benchmark_tables_hold_model_baselines_and_people(demo):

@@ -13,6 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 from hub_server import Fault
@@ -409,6 +411,33 @@ def test_no_hub_there(folder, hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     text = _error(folder, ORG, upload=True)
     assert "asking http://127.0.0.1:9 whose token this is" in text
+
+
+def test_a_network_that_answers_with_a_page_of_its_own(folder, monkeypatch):
+    """The sign-in page of a hotel, say: 200, and HTML."""
+
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = b"<html>Sign in</html>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Portal)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        assert "is no Hub: its answer is no JSON" in _error(folder, ORG, upload=True)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_token_in_an_answer_is_not_shown(hub):

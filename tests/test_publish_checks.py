@@ -44,6 +44,12 @@ def without_loads(monkeypatch):
     monkeypatch.setattr("cards.publishing.verification._load_faults", lambda repos: [])
 
 
+@pytest.fixture
+def without_check(monkeypatch):
+    """`check` reads every row and picture: left out where the fault is not in the data."""
+    monkeypatch.setattr("cards.publishing.verification._dataset_faults", lambda repo: [])
+
+
 def _faults(folder, token=None):
     with staged(folder, ORG) as repos:
         return [str(fault) for fault in verify(repos, token)]
@@ -73,7 +79,9 @@ def test_without_hard_links_the_files_themselves_are_read(folder, monkeypatch):
     assert (folder / MODEL / WEIGHTS).exists()
 
 
-def test_what_lies_beside_the_folders_is_named_and_left_out(folder, without_loads, capsys):
+def test_what_lies_beside_the_folders_is_named_and_left_out(
+    folder, without_loads, without_check, capsys
+):
     (folder / f"{DATASET}.rejects-hq.jsonl").write_text("{}\n")
     assert main(["publish", str(folder), "--org", ORG]) == 0
     assert f"left out: {DATASET}.rejects-hq.jsonl" in capsys.readouterr().out
@@ -109,6 +117,25 @@ def test_folders_that_are_nothing_to_publish(tmp_path):
         pass
 
 
+def test_a_product_given_in_place_of_its_folder(folder):
+    with pytest.raises(EmoNetFaceError, match="is a product itself"), staged(folder / MODEL, ORG):
+        pass
+
+
+@pytest.mark.parametrize("name", ["my model", "a--b", "a..b", "-a", "a.", "x" * 97, "a.git", "ä"])
+def test_names_that_the_hub_refuses(name, folder):
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    (folder / MODEL).rename(folder / name)
+    with pytest.raises(EmoNetFaceError, match="is no name on the Hub"), staged(folder, ORG):
+        pass
+    if name not in ("-a", "ä"):  # those the client lets pass, and the Hub does not
+        with pytest.raises(HFValidationError):
+            validate_repo_id(f"{ORG}/{name}")
+    assert main(["card", str(folder / DATASET), "--org", name]) == 2
+
+
 def _append(path, text):
     path.write_text(path.read_text() + text)
 
@@ -128,7 +155,6 @@ SPOILT = {
     "placeholder": lambda hub: _append(hub / MODEL / "README.md", "\n[More Information Needed]\n"),
     "organisation": lambda hub: _append(hub / MODEL / "README.md", f"\n`ORG/{MODEL}`\n"),
     "license": lambda hub: (hub / MODEL / "README.md").write_text("---\ntags: []\n---\n# T\n"),
-    "check": lambda hub: (hub / DATASET / "hq" / "test-00000-of-00001.parquet").write_bytes(b"PAR"),
 }
 SAYS = {
     "stray": f"{DATASET}/notes.docx: is no part of a dataset",
@@ -145,7 +171,6 @@ SAYS = {
     "placeholder": f"{MODEL}/README.md: holds an unfilled placeholder",
     "organisation": f"{MODEL}/README.md: holds an unfilled placeholder: ORG/{MODEL}",
     "license": f"{MODEL}/README.md: states no license",
-    "check": "(check: unreadable_shard)",
 }
 
 
@@ -155,9 +180,24 @@ def _write(path, text):
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_each_fault_is_named_with_its_place(name, folder, without_loads):
+def test_each_fault_is_named_with_its_place(name, folder, without_loads, without_check):
     SPOILT[name](folder)
-    assert any(SAYS[name] in fault for fault in _faults(folder)), _faults(folder)
+    found = _faults(folder)
+    assert any(SAYS[name] in fault for fault in found), found
+
+
+def test_what_check_calls_an_error_is_a_fault(folder, without_loads):
+    (folder / DATASET / "hq" / "test-00000-of-00001.parquet").write_bytes(b"PAR")
+    assert any("(check: unreadable_shard)" in fault for fault in _faults(folder))
+
+
+def test_what_train_leaves_in_a_model_repo_is_published(folder, without_loads, without_check):
+    for name in ("curves.csv", "curves.png", "validation.csv"):
+        _write(folder / MODEL / "training" / name, "x")
+    assert _faults(folder) == []
+    _write(folder / MODEL / "people.csv", "x")
+    (fault,) = _faults(folder)
+    assert fault.startswith(f"{MODEL}/people.csv: is no part of a model")
 
 
 def test_sound_products_have_no_faults_and_check_leaves_nothing_in_them(folder, without_loads):
@@ -180,7 +220,9 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("what", SECRETS)
-def test_secrets_are_found_by_their_form_and_not_repeated(what, folder, without_loads):
+def test_secrets_are_found_by_their_form_and_not_repeated(
+    what, folder, without_loads, without_check
+):
     _append(folder / MODEL / "README.md", f"\nfirst\n{SECRETS[what]}\n")
     (fault,) = _faults(folder)
     line = (folder / MODEL / "README.md").read_text().count("\n")
@@ -188,7 +230,7 @@ def test_secrets_are_found_by_their_form_and_not_repeated(what, folder, without_
     assert SECRETS[what][:8] not in fault or what == "a private key"
 
 
-def test_the_token_in_use_is_a_secret_whatever_its_form(folder, without_loads):
+def test_the_token_in_use_is_a_secret_whatever_its_form(folder, without_loads, without_check):
     _append(folder / METRIC / "requirements.txt", "\n# plainword-token\n")
     (fault,) = _faults(folder, token="plainword-token")
     assert "the token that you upload with" in fault

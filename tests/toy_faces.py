@@ -82,6 +82,14 @@ def _rows(config: str, n: int, size: int, seed: int) -> list[dict]:
                 d.slug: float(np.clip(rng.normal(3 * curvature, 0.3), d.low, d.high))
                 for d in DIMENSIONS
             }
+        elif config == "hq":
+            row["ratings"] = [
+                {
+                    "annotator": f"simulated-human-{person}",
+                    "scores": np.rint(np.clip(7 * latent + rng.normal(0, 1, 40), 0, 7)).tolist(),
+                }
+                for person in (1, 2)
+            ]
         else:
             row["votes"] = _votes(latent, rng)
         rows.append(row)
@@ -111,11 +119,13 @@ def _features(config: str):
     from datasets import ClassLabel, Features, Image, List, Value
 
     common = {"image": Image(), "image_id": Value("string")}
+    scores = List(Value("float32"), length=N_EMOTIONS)
+    ratings = List({"annotator": Value("string"), "scores": scores})
     if config == "big":
         slugs = {d.slug: Value("float32") for d in DIMENSIONS}
-        scores = List(Value("float32"), length=N_EMOTIONS)
-        ratings = List({"annotator": Value("string"), "scores": scores})
         own = {"ratings": ratings, "median_scores": scores, "dimensions": slugs}
+    elif config == "hq":
+        own = {"ratings": ratings}
     else:
         vote = {
             "annotator": Value("string"),
@@ -127,14 +137,21 @@ def _features(config: str):
 
 
 def write_toy_repo(
-    out: Path, *, big: int = 200, binary: int = 80, size: int = 32, seed: int = 0, edit=None
+    out: Path,
+    *,
+    big: int = 200,
+    binary: int = 80,
+    hq: int = 0,
+    size: int = 32,
+    seed: int = 0,
+    edit=None,
 ) -> Path:
-    """A dataset repo with the configs `big` and `binary` (none where its count is 0).
+    """A dataset repo with the configs `big`, `binary` and `hq` (none where its count is 0).
 
     `edit(config, rows)` may change the rows before they are written.
     """
     configs = []
-    for config, n in (("big", big), ("binary", binary)):
+    for config, n in (("big", big), ("binary", binary), ("hq", hq)):
         if not n:
             continue
         rows = _rows(config, n, size, seed)

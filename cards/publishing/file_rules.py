@@ -23,6 +23,9 @@ ALLOWED = {
 }  # fmt: skip
 """Endings of the files of each kind. Pickled weights (.bin, .pt, .pth) are none of them."""
 
+ALLOWED_WITHIN = {("model", "training"): (".csv",)}
+"""(kind, folder) -> further endings there: `train` keeps its curves and tables as CSV."""
+
 NAMES = ("LICENSE", ".gitattributes")
 HIDDEN_FOLDERS = (".eval_results",)
 
@@ -52,6 +55,7 @@ def _stray(kind: str, name: PurePosixPath) -> str:
         return ""
     if name.name.startswith("."):
         return "is a hidden file"
-    if "__pycache__" in name.parts or name.suffix not in ALLOWED[kind]:
-        return f"is no part of a {kind} (allowed: {', '.join(ALLOWED[kind])})"
+    allowed = ALLOWED[kind] + ALLOWED_WITHIN.get((kind, f"{name.parent}"), ())
+    if "__pycache__" in name.parts or name.suffix not in allowed:
+        return f"is no part of a {kind} (allowed: {', '.join(allowed)})"
     return ""

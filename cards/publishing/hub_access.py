@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import TYPE_CHECKING
 
 from emonet_face.errors import EmoNetFaceError
@@ -94,6 +95,8 @@ def said(error: BaseException) -> str:
         if "xet-write-token" in str(error.response.url):
             words += "; this server has no Xet storage: set HF_HUB_DISABLE_XET=1"
         return f"the Hub answers {error.response.status_code} {' '.join(words.split())}"
+    if isinstance(error, JSONDecodeError):
+        return "what answers there is no Hub: its answer is no JSON"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
 

@@ -11,12 +11,12 @@ breaks off at any point is finished by the same command, and one after that does
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cards.hub_names import check_name
 from cards.publishing.collection import complete_collection
 from cards.publishing.hub_access import check_rights, connect, known_token, one_line
 from cards.publishing.plan import PLAN_COLUMNS, RepoPlan, check_permitted, make_plan, size_text
@@ -26,12 +26,12 @@ from cards.publishing.upload import upload_repo
 from cards.publishing.verification import verify
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.screen_table import print_table
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 VERSION = f"v{__version__}"
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
 def publish(
@@ -54,15 +54,15 @@ def publish(
             would change without `update`.
     """
     start = time.perf_counter()
-    if not _NAME.fullmatch(org):
-        raise EmoNetFaceError(f"--org {org!r}: is no name on the Hub")
+    check_name(org, "--org")
     api = connect()
     if upload:
         check_rights(api, org)
     with staged(hub_dir, org) as repos:
         if skipped := left_out(hub_dir):
             print(f"Part of no repo, left out: {', '.join(skipped)}")
-        print(f"Verifying {len(repos)} folders: files, secrets, cards, check, public loaders ...")
+        names = ", ".join(repo.name for repo in repos)
+        print(f"Verifying {names}: files, secrets, cards, check, public loaders ...")
         faults = verify(repos, known_token(api))
         for fault in faults:
             print(f"  {fault}")
@@ -95,8 +95,6 @@ def _plan(
 
 
 def _show(plans: Sequence[RepoPlan], title: str) -> None:
-    from emonet_face.cli import print_table
-
     print_table(title, PLAN_COLUMNS, [plan.row() for plan in plans], n_left=2)
     for plan in plans:
         print(f"{plan.address}: {'; '.join(plan.steps())}")

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cards.hub_names import check_name
 from cards.render import kind_of, render_card
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import PARTIAL, remove_stale
@@ -127,12 +128,14 @@ def staged(hub_dir: Path, org: str) -> Iterator[list[StagedRepo]]:
         org: organisation that the cards name.
 
     Raises:
-        EmoNetFaceError: no such folder, nothing in it, a folder that is no product, a link or a
-            device in one.
+        EmoNetFaceError: no such folder, nothing in it, a folder that is no product or has a name
+            that the Hub refuses, a link or a device in one.
     """
     hub = Path(os.path.realpath(hub_dir))
     if not hub.is_dir():
         raise EmoNetFaceError(f"{hub_dir}: no such folder; give the one that holds the products")
+    if _is_product(hub):
+        raise EmoNetFaceError(f"{hub_dir}: is a product itself; give the folder that holds it")
     sources = sorted(path for path in hub.iterdir() if _is_source(path))
     if not sources:
         raise EmoNetFaceError(f"{hub_dir}: holds no folders; each product is a folder in it")
@@ -142,6 +145,13 @@ def staged(hub_dir: Path, org: str) -> Iterator[list[StagedRepo]]:
         yield sorted(repos, key=lambda repo: (KINDS.index(repo.kind), repo.name))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_product(folder: Path) -> bool:
+    try:
+        return bool(kind_of(folder))
+    except EmoNetFaceError:
+        return False
 
 
 def left_out(hub_dir: Path) -> list[str]:
@@ -167,6 +177,7 @@ def _staging_folder(hub: Path) -> Path:
 
 
 def _stage(source: Path, folder: Path, org: str) -> StagedRepo:
+    check_name(source.name, f"{source}")
     kind = kind_of(source)
     for original in _walk(source):
         place = folder / original.relative_to(source)
