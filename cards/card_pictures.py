@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cards.pictures import PICTURE, Bar, draw_bars, draw_faces, sample_faces
+from cards.sourced import results
 from emonet_face.reliability import TIERS
 
 LEAST_FACES = 4
@@ -54,6 +55,21 @@ def model_picture(repo: Path, context: Mapping[str, Any]) -> Picture | None:
         " the raters themselves hardly agree."
     )
     return _picture("Bars: Spearman correlation by category", caption)
+
+
+def metric_picture(repo: Path) -> Picture:
+    """What the metric measures, on the published systems: their correlation with the raters."""
+    values = results("published.json")["spearman_median"]["values"]
+    bars = [
+        Bar(name, entry["value"].value, *(end.value for end in entry["ci"]))
+        for name, entry in values.items()
+    ]
+    draw_bars("Spearman correlation with the raters' median", _sorted(bars), repo / PICTURE)
+    caption = (
+        "The published systems on the published images, read off the paper's figure, with their"
+        " intervals: what a system of yours stands beside."
+    )
+    return _picture("Bars: Spearman correlation of the published systems", caption)
 
 
 def _bar(name: str, value: Any, interval: Any, tier: str) -> Bar:

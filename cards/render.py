@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cards.card_pictures import dataset_picture, model_picture
+from cards.card_pictures import dataset_picture, metric_picture, model_picture
 from cards.dataset_card import SIMULATED, dataset_context, dataset_front_matter
 from cards.evaluation import EVALUATION, write_evaluation
 from cards.hub_names import check_name
@@ -193,6 +193,7 @@ def _model(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
 def _metric(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
     names = _names(repo, org)
     context = metric_context(repo, names["repo_id"])
+    context["picture"] = metric_picture(repo)
     return Card(dict(front), rendered("metric.md.j2", {**context, **names}), {})
 
 

@@ -26,7 +26,7 @@ SHARED = ("predict_onnx.py", "face_crops.py")
 """Files that the page shares with the model repo and with `predict`; they lie beside app.py."""
 
 FILES = (
-    "app.py", "bars.py", "page.css", "notice.md", "requirements.txt", "README.md",
+    "app.py", "bars.py", "page.css", "page.png", "notice.md", "requirements.txt", "README.md",
 )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ def test_a_space_is_complete(space):
         "face_crops.py",
         "notice.md",
         "page.css",
+        "page.png",
         "predict_onnx.py",
         "requirements.txt",
         "space.json",
