@@ -40,6 +40,7 @@ from generation.raters import (
     rate_as_machine,
 )
 from generation.run_folder import image_id_of
+from generation.run_folder import PLAN_KEYS
 
 N = 800
 
@@ -371,8 +372,8 @@ def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
 @pytest.mark.parametrize("manifest", ["run.json", ".plan.json"])
 def test_an_unfinished_run_is_refused(tmp_path, manifest):
     source = make_run(tmp_path / "run")
-    plan = {"n": 13, "seed": 0, "generator": "schematic", "format": "png"}
-    record = {"made_by": "emonet-face generate", **plan}
+    record = dict.fromkeys(PLAN_KEYS, {}) | {"made_by": "emonet-face generate", "n": 13, "seed": 0}
+    record |= {"generator": "schematic", "format": "png", "batch_size": 8, "size": 96}
     (source / manifest).write_text(json.dumps(record))
     with pytest.raises(EmoNetFaceError, match=r"not finished \(12 of 13 images\)"):
         annotate(source, tmp_path / "hq.csv")
