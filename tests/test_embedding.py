@@ -380,6 +380,7 @@ def one_file(tower, folder, out, workers=0):
     embed(None, None, tower, out, images=folder, workers=workers)
 
 
+@pytest.mark.slow
 def test_a_killed_call_is_taken_up(tower, folder, undisturbed, tmp_path):
     """The eleventh change of a file begins the third piece; SIGKILL comes just before it."""
     out = tmp_path / "e.parquet"

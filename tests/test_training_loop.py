@@ -186,6 +186,7 @@ def test_absolute_error_learns_medians_and_huber_between_median_and_mean():
 # --- early stopping, classes
 
 
+@pytest.mark.slow
 def test_a_head_stops_by_itself_and_the_run_with_the_last():
     data = rated(outputs=40)
     data.values[:, 5] = np.random.default_rng(1).uniform(0, 7, len(data.values))  # nothing to learn
