@@ -377,6 +377,7 @@ def test_row_groups_that_are_too_large_are_cut(repo, monkeypatch):
 
 
 def one_file(tower, folder, out, workers=0):
+    torch.set_num_threads(1)  # as here; with more of them other bits may come
     embed(None, None, tower, out, images=folder, workers=workers)
 
 
