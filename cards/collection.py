@@ -11,6 +11,7 @@ TEMPLATE = "collection.yaml.j2"
 LIMITS = {"title": 60, "description": 150, "note": 500}
 """Most characters of each that the Hub takes."""
 KINDS = ("dataset", "model", "metric", "space")
+"""Of products, in the order in which they are published."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class CollectionText:
     Attributes:
         title: its name.
         description: plain text, at most 150 characters.
-        notes: kind of product ("dataset", "model", "metric", "space") -> the note beside it.
+        notes: kind of product, see KINDS -> the note beside it.
     """
 
     title: str

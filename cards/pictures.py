@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from emonet_face.captions import caption_lines
 from emonet_face.outputs import new_file
 from emonet_face.taxonomy import EMOTIONS
 
@@ -78,7 +79,7 @@ def draw_faces(faces: Sequence[tuple[bytes, str]], out: Path) -> None:
         with Image.open(BytesIO(data)) as image:
             image.draft("RGB", (_FACE, _FACE))
             sheet.paste(image.convert("RGB").resize((_FACE, _FACE)), (x, y))
-        text = "\n".join(_wrapped(name, font, _FACE)[:2])
+        text = "\n".join(caption_lines(name, font, _FACE)[:2])
         middle = (x + _FACE / 2, y + _FACE + 4)
         pen.multiline_text(middle, text, fill=_TEXT, font=font, anchor="ma", align="center")
     _save(sheet, out)
@@ -147,17 +148,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
-
-
-def _wrapped(name: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    lines = [""]
-    for piece in name.replace("/", "/ ").split():
-        joined = lines[-1] + ("" if lines[-1].endswith("/") or not lines[-1] else " ") + piece
-        if font.getlength(joined) <= width:
-            lines[-1] = joined
-        else:
-            lines.append(piece)
-    return [text for text in lines if text]
 
 
 def _shortened(name: str, font: ImageFont.FreeTypeFont, width: int) -> str:

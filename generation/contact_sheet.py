@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
+from emonet_face.captions import caption_lines
 from emonet_face.outputs import new_file
 from emonet_face.taxonomy import EMOTIONS, FAMILIES
 from generation.schematic import draw
@@ -70,7 +71,7 @@ def contact_sheet(
     large = ImageFont.load_default(max(9, round(face * 0.125)))
     heading, line = round(large.size * 1.9), round(small.size * 1.15)
     captions = {
-        name: _wrap(name, small, face) for row in rows for _, names in row for name in names
+        name: caption_lines(name, small, face) for row in rows for _, names in row for name in names
     }
     longest = [max(len(captions[name]) for _, names in row for name in names) for row in rows]
     heights = [heading + face + lines * line + 2 * _GAP for lines in longest]
@@ -96,18 +97,6 @@ def contact_sheet(
         top += height
     pen.text((_GAP, top), _NOTE, fill=_RULE, font=small)
     return sheet
-
-
-def _wrap(name: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """A caption broken after spaces and slashes into lines no wider than `width` pixels."""
-    lines = [""]
-    for piece in name.replace("/", "/ ").split():
-        joined = lines[-1] + ("" if lines[-1].endswith("/") or not lines[-1] else " ") + piece
-        if font.getlength(joined) <= width:
-            lines[-1] = joined
-        else:
-            lines.append(piece)
-    return [text for text in lines if text]
 
 
 def write_contact_sheet(sheet: Image.Image, out: Path) -> None:

@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 _home = tempfile.mkdtemp(prefix="emonet-face-tests-")
@@ -26,6 +27,21 @@ os.environ.update(
 import pytest  # noqa: E402 - after the settings above
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch with one thread, for a module of tests whose layers are tiny.
+
+    A second thread mostly waits then. The bits of a product can hang on the number of threads, so
+    processes that such a test starts for comparison must set it too.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,21 @@ from PIL import Image
 
 from emonet_face.taxonomy import CATEGORIES
 
+RATINGS = [
+    ("a.png", "human-1", True, {"Anger": 3, "Awe": 0.5}),
+    ("a.png", "human-2", True, {}),
+    ("b.png", "human-1", True, {"Pain": 7}),
+]
+"""For `ratings_csv`."""
+VOTES = [
+    ("00000", "human-1", "True", "Anger"),
+    ("00000", "human-3", "False", "Contentment"),
+    ("00001", "human-1", "False", "Distress"),
+]
+"""For `votes_csv`."""
+RECORD = {"annotator": "vlm", "scores": {"Anger": 3}, "prompted_age": 40}
+"""For `sidecar`, beside a face of `big`."""
+
 
 def draw(path: Path, size: tuple[int, int] = (8, 6), shade: int = 0) -> bytes:
     """A flat picture of one colour; returns its bytes."""

@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from toy_faces import write_toy_repo
 
 from emonet_face.errors import EmoNetFaceError
@@ -90,10 +89,8 @@ def test_what_cannot_be_ablated_is_named(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(one_thread, tmp_path_factory):
     """(repo, tower, embedding files) of a toy whose hq images two people rated."""
-    torch_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("ablations")
     repo = write_toy_repo(place / "toy", big=100, binary=40, hq=30)
     tower = make_tower(
@@ -103,8 +100,7 @@ def toy(tmp_path_factory):
     for config in ("big", "binary", "hq"):
         files.append(place / f"{config}.parquet")
         embed(repo, config, tower, files[-1])
-    yield repo, tower, files
-    torch.set_num_threads(torch_threads)
+    return repo, tower, files
 
 
 def test_ridge_is_compared_and_written_twice_alike(toy, tmp_path):

@@ -23,7 +23,18 @@ import numpy as np
 import pytest
 from kill_moments import finishes, without_exchange
 from PIL import Image
-from raw_sources import draw, files_of, lines, ratings_csv, read_lines, sidecar, votes_csv
+from raw_sources import (
+    RATINGS,
+    RECORD,
+    VOTES,
+    draw,
+    files_of,
+    lines,
+    ratings_csv,
+    read_lines,
+    sidecar,
+    votes_csv,
+)
 
 from dataset_scripts import big, binary, build_big, build_binary, build_hq
 from dataset_scripts.rejects import OTHER_REASONS, Reject, Rejects, kind_of
@@ -31,19 +42,6 @@ from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import MAX_PIXELS
 from emonet_face.outputs import remove_stale
-
-RATINGS = [
-    ("a.png", "human-1", True, {"Anger": 3, "Awe": 0.5}),
-    ("a.png", "human-2", True, {}),
-    ("b.png", "human-1", True, {"Pain": 7}),
-]
-VOTES = [
-    ("00000", "human-1", "True", "Anger"),
-    ("00000", "human-3", "False", "Contentment"),
-    ("00001", "human-1", "False", "Distress"),
-]
-RECORD = {"annotator": "vlm", "scores": {"Anger": 3}, "prompted_age": 40}
-
 
 # --- bad images -----------------------------------------------------------------------------------
 

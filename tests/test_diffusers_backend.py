@@ -33,14 +33,7 @@ from generation.run import generate
 from generation.run_folder import Run
 from generation.sidecars import read_sidecar
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny layers: a second thread mostly waits, and other tests share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -54,14 +54,7 @@ multiprocessing.get_context("forkserver").set_forkserver_preload(
 N = 160
 WIDTH = 32
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are multiplied fastest by one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from raw_sources import draw, lines, ratings_csv, sidecar, votes_csv
+from raw_sources import RATINGS, RECORD, VOTES, draw, lines, ratings_csv, sidecar, votes_csv
 
 from dataset_scripts import big, binary, hq
 from dataset_scripts.rejects import Reject
@@ -33,18 +33,6 @@ KEYS = {c.name: c.key for c in CATEGORIES}
 many = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)
-
-RATINGS = [
-    ("a.png", "human-1", True, {"Anger": 3, "Awe": 0.5}),
-    ("a.png", "human-2", True, {}),
-    ("b.png", "human-1", True, {"Pain": 7}),
-]
-VOTES = [
-    ("00000", "human-1", "True", "Anger"),
-    ("00000", "human-3", "False", "Contentment"),
-    ("00001", "human-1", "False", "Distress"),
-]
-RECORD = {"annotator": "vlm", "scores": {"Anger": 3}, "prompted_age": 40}
 
 
 def outcome(rows):

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 import pytest
 from browser import chromium, opened
+from forbidden_uses import FORBIDDEN_USES
 from raw_sources import draw, sidecar
 
 from emonet_face.cli import main
@@ -64,17 +65,7 @@ def test_the_notice_says_what_is_kept_and_what_answers_may_not_be_used_for(task)
         "Do not use your real name",
         "pauses included",
         "may not be used for",
-        "at work",
-        "education",
-        "surveillance",
-        "law enforcement",
-        "border control",
-        "asylum",
-        "credit",
-        "insurance",
-        "hiring",
-        "manipulating",
-        "discriminating",
+        *FORBIDDEN_USES,
     ):
         assert said in text
 

@@ -32,16 +32,10 @@ from generation.annotators.protocols import PROTOCOLS
 from generation.annotators.readout import Readout, answer_tokens
 from generation.annotators.readout_questions import WORDINGS, questions
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PATCHES = 6
 """Of a side of the picture: the shared part is then short, and the tests quick."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

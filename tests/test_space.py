@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import yaml
 from browser import TimeoutError, chromium, opened
+from forbidden_uses import FORBIDDEN_USES
 from PIL import Image, ImageDraw
 from toy_faces import draw_face
 from toy_model import make_model
@@ -104,19 +105,7 @@ def test_versions_are_those_the_tests_run_with():
 def test_the_notice_forbids_what_the_cards_forbid():
     card = (ROOT / "cards" / "templates" / "use.md.j2").read_text()
     notice = (SPACE / "notice.md").read_text()
-    for use in (
-        "at work",
-        "education",
-        "surveillance",
-        "law enforcement",
-        "border control",
-        "asylum",
-        "credit",
-        "insurance",
-        "hiring",
-        "manipulating",
-        "discriminating",
-    ):
+    for use in FORBIDDEN_USES:
         for text in (card, notice):
             assert use in " ".join(text.split())
     assert "artificial faces" in notice

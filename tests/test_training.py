@@ -52,6 +52,8 @@ from modeling_empathicinsight.tower import make_tower, pretrain_tower
 from modeling_empathicinsight.training import train
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = {"image_size": 32, "patch_size": 16, "hidden": 32, "layers": 1, "heads": 2}
 BRIEF = {
     "recipe": replace(
@@ -68,15 +70,6 @@ MEANS_OF_IMAGENET = {
     "rescale_factor": 1 / 255,
     "resample": "bicubic",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are multiplied fastest by one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

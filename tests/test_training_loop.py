@@ -50,14 +50,7 @@ from modeling_empathicinsight.workers import Workers
 
 ROOT = Path(__file__).parents[1]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are multiplied fastest by one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def separate(heads, index: int) -> nn.Sequential:

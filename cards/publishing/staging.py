@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cards.collection import KINDS
 from cards.hub_names import check_name
 from cards.render import kind_of, render_card
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import PARTIAL, remove_stale
 
-KINDS = ("dataset", "model", "metric", "space")
 """In the order they are published: a page comes after the model that it shows."""
 
 REPO_TYPES = {"dataset": "dataset", "model": "model", "metric": "space", "space": "space"}
