@@ -42,7 +42,7 @@ from transformers import AutoImageProcessor, SiglipVisionModel
 from transformers.utils import logging
 
 from modeling_empathicinsight.embedding import embed
-from modeling_empathicinsight.embedding_file import read_embeddings
+from modeling_empathicinsight.embeddings import read_embeddings
 from modeling_empathicinsight.tower import make_tower
 
 SIDE = 1024

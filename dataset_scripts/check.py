@@ -31,7 +31,7 @@ from dataset_scripts.balance import (
     levels_of,
 )
 from dataset_scripts.card_rules import Card
-from dataset_scripts.embedding_files import EmbeddingBlocks, open_embeddings
+from dataset_scripts.embedding_blocks import EmbeddingBlocks
 from dataset_scripts.findings import SEVERITIES, Finding, Findings, counted
 from dataset_scripts.image_rules import ImageRules, decoding_threads
 from dataset_scripts.layout_rules import Layout, check_layout
@@ -50,6 +50,7 @@ from dataset_scripts.row_batches import Batch, iter_batches
 from dataset_scripts.row_rules import IdRules, PromptRules, Rules, check_join
 from dataset_scripts.vote_rules import VoteRules
 from emonet_face import __version__
+from emonet_face.embedding_file import EmbeddingFile, open_embedding_files
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import README, read_front_matter
 from emonet_face.outputs import new_file, write_json
@@ -125,13 +126,14 @@ def check(repo: Path, *, embeddings: Sequence[Path] | None = None) -> CheckRepor
     for name in (CHECK, BALANCE_FIGURE):
         if (repo / name).exists() and not made_by_check(repo / name):
             raise EmoNetFaceError(f"{repo / name}: was not made by this command; move it away")
-    counts = open_embeddings(embeddings or ())
+    files = open_embedding_files(embeddings or ())
+    counts = sum((file.rows_per_config() for file in files), Counter())
     findings = Findings()
     layout = check_layout(repo, Card(front, findings), findings)
     prints, cells = _check_rows(repo, layout, findings)
     _check_leaks(prints, findings)
-    if embeddings:
-        _check_embeddings(embeddings, counts, prints, findings)
+    if files:
+        _check_embeddings(files, counts, prints, findings)
     levels = levels_of(cells)
     balance = {config: crossings(counts, levels) for config, counts in cells.items()}
     for config, found in balance.items():
@@ -206,7 +208,10 @@ def _check_leaks(prints: dict[str, Prints], findings: Findings) -> None:
 
 
 def _check_embeddings(
-    files: Sequence[Path], counts: Counter[str], prints: dict[str, Prints], findings: Findings
+    files: Sequence[EmbeddingFile],
+    counts: Counter[str],
+    prints: dict[str, Prints],
+    findings: Findings,
 ) -> None:
     here = {config: len(found.ids) for config, found in prints.items()}
     for config in [*here, *sorted(counts.keys() - here.keys())]:

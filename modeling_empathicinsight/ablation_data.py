@@ -13,7 +13,7 @@ from emonet_face.imaging import decode
 from emonet_face.taxonomy import N_EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import round_to_levels
 from modeling_empathicinsight.backbone import load_backbone
-from modeling_empathicinsight.embedding_file import Embeddings, check_made_by
+from modeling_empathicinsight.embeddings import Embeddings, check_made_by
 from modeling_empathicinsight.source import batches, iter_rows
 from modeling_empathicinsight.targets import Examples
 

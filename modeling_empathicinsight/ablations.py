@@ -42,7 +42,7 @@ from eval_metrics.emonet_face_agreement.agreement import (
 from modeling_empathicinsight import neutral
 from modeling_empathicinsight.ablation_data import Panel, read_panel, with_lengths
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES
-from modeling_empathicinsight.embedding_file import Embeddings, read_embeddings
+from modeling_empathicinsight.embeddings import Embeddings, read_embeddings
 from modeling_empathicinsight.fitting import scores_of
 from modeling_empathicinsight.heads_training import new_heads
 from modeling_empathicinsight.recipes import read_recipe

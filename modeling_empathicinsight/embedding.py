@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emonet_face import __version__
+from emonet_face.embedding_file import MADE_BY
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.look_ahead import look_ahead
 from emonet_face.progress import track
 from modeling_empathicinsight.backbone import Backbone, load_backbone
-from modeling_empathicinsight.embedding_file import MADE_BY
 from modeling_empathicinsight.embedding_parts import join, note_rejects, open_parts, rejects_path
 from modeling_empathicinsight.embedding_source import FOLDER_CONFIG, dataset_source, folder_source
 from modeling_empathicinsight.embedding_steps import (

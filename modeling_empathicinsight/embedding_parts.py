@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emonet_face.embedding_file import BLOCK, COLUMNS, is_embedding_file, schema
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import (
     check_file_replaceable,
@@ -27,7 +28,6 @@ from emonet_face.outputs import (
     remove,
     write_json,
 )
-from modeling_empathicinsight.embedding_file import BLOCK, COLUMNS, is_embedding_file, schema
 from modeling_empathicinsight.embedding_steps import read_piece
 
 _PLAN = "plan.json"

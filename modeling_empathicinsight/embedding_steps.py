@@ -16,9 +16,9 @@ import pyarrow as pa
 import torch
 from torch.nn import functional as F
 
+from emonet_face.embedding_file import NORM_TOLERANCE
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import check_whole, decode
-from modeling_empathicinsight.embedding_file import NORM_TOLERANCE
 from modeling_empathicinsight.preprocessing import FastPreprocessor
 
 if TYPE_CHECKING:

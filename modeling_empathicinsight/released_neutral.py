@@ -21,7 +21,7 @@ from emonet_face.imaging import MAX_FILE_BYTES, decode, iter_images, read_bytes
 from emonet_face.progress import track
 from emonet_face.ratings import resolve_output
 from modeling_empathicinsight.backbone import Backbone
-from modeling_empathicinsight.embedding_file import check_made_by, read_embeddings
+from modeling_empathicinsight.embeddings import check_made_by, read_embeddings
 from modeling_empathicinsight.modeling_empathicinsight import EmpathicInsightHeads
 from modeling_empathicinsight.released_heads import ReleasedHeads
 from modeling_empathicinsight.source import batches

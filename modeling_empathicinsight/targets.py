@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from emonet_face.embedding_file import BLOCK
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import DIMENSIONS, N_EMOTIONS, RATING_MAX, RATING_MIN
-from modeling_empathicinsight.embedding_file import BLOCK, Embeddings
+from modeling_empathicinsight.embeddings import Embeddings
 from modeling_empathicinsight.source import config_names, iter_rows
 from modeling_empathicinsight.standardisation import Standardisation
 

@@ -22,7 +22,7 @@ from emonet_face.outputs import check_replaceable
 from modeling_empathicinsight import neutral
 from modeling_empathicinsight.backbone import Backbone, load_backbone
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES
-from modeling_empathicinsight.embedding_file import (
+from modeling_empathicinsight.embeddings import (
     Embeddings,
     check_made_by,
     fingerprint_of_file,

@@ -9,7 +9,7 @@ import numpy as np
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS, N_EMOTIONS
-from modeling_empathicinsight.embedding_file import Embeddings
+from modeling_empathicinsight.embeddings import Embeddings
 from modeling_empathicinsight.targets import (
     Examples,
     Ratings,

@@ -644,7 +644,10 @@ def test_near_pairs_are_those_of_a_double_loop(block, monkeypatch):
 
 
 def write_embeddings(path, config, ids, vectors, **about):
-    record = {"backbone": "b", "revision": None, "size": 48, "dim": vectors.shape[1]} | about
+    record = {
+        "made_by": "emonet-face embed", "backbone": "b", "tower_sha256": "0" * 64, "size": 48,
+        "dim": vectors.shape[1],
+    } | about  # fmt: skip
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     table = pa.table(
         {
@@ -682,7 +685,7 @@ def test_embeddings_find_what_hashes_do_not(repo, tmp_path):
 def test_embeddings_that_cannot_be_compared_are_refused(repo, tmp_path, capsys):
     ids, vectors = ["hq-0"], np.ones((1, 8))
     good = write_embeddings(tmp_path / "a.parquet", "hq", ids, vectors)
-    other = write_embeddings(tmp_path / "b.parquet", "big", ids, vectors, backbone="else")
+    other = write_embeddings(tmp_path / "b.parquet", "big", ids, vectors, tower_sha256="1" * 64)
     plain = tmp_path / "c.parquet"
     pq.write_table(pq.read_table(good).replace_schema_metadata(None), plain)
     narrow = tmp_path / "d.parquet"
@@ -690,11 +693,11 @@ def test_embeddings_that_cannot_be_compared_are_refused(repo, tmp_path, capsys):
     text = tmp_path / "e.parquet"
     text.write_text("no")
     for files, message in (
-        ([good, other], "give files of one tower"),
+        ([good, other], "embeddings of different towers"),
         ([plain], "was not written by"),
-        ([narrow], "has no column 'image_id'"),
-        ([text], "is no file of embeddings"),
-        ([tmp_path / "none.parquet"], "no such file"),
+        ([narrow], "was not written by"),
+        ([text], "cannot be read as Parquet of `embed`"),
+        ([tmp_path / "none.parquet"], "No such file"),
     ):
         options = [part for file in files for part in ("--embeddings", str(file))]
         assert main(["check", str(repo), *options]) == 2

@@ -36,7 +36,6 @@ from emonet_face.look_ahead import look_ahead
 from modeling_empathicinsight import embedding, embedding_parts, embedding_source
 from modeling_empathicinsight.backbone import load_backbone
 from modeling_empathicinsight.embedding import embed
-from modeling_empathicinsight.embedding_file import read_embeddings
 from modeling_empathicinsight.embedding_source import (
     FilesPiece,
     GroupPiece,
@@ -44,6 +43,7 @@ from modeling_empathicinsight.embedding_source import (
     folder_source,
 )
 from modeling_empathicinsight.embedding_workers import worker_processes
+from modeling_empathicinsight.embeddings import read_embeddings
 from modeling_empathicinsight.tower import make_tower
 
 multiprocessing.get_context("forkserver").set_forkserver_preload(

@@ -24,17 +24,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from toy_faces import draw_face, toy_numbers, write_toy_repo
 
+from emonet_face.embedding_file import METADATA_KEY, schema
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS, INDEX, N_EMOTIONS, OPPOSITE
 from modeling_empathicinsight import neutral
 from modeling_empathicinsight.backbone import load_backbone
 from modeling_empathicinsight.embedding import embed
-from modeling_empathicinsight.embedding_file import (
-    METADATA_KEY,
-    check_made_by,
-    read_embeddings,
-    schema,
-)
+from modeling_empathicinsight.embeddings import check_made_by, read_embeddings
 from modeling_empathicinsight.fitting import scores_of
 from modeling_empathicinsight.heads_training import (
     Link,
@@ -193,7 +189,7 @@ def test_half_floats_are_read_and_blocks_are_put_together(vectors, tmp_path, mon
         [table["config"], table["image_id"], lists], schema=schema(metadata, "float16")
     )
     pq.write_table(parts, tmp_path / "half.parquet", row_group_size=50)
-    monkeypatch.setattr("modeling_empathicinsight.embedding_file.BLOCK", 7)
+    monkeypatch.setattr("emonet_face.embedding_file.BLOCK", 7)
     found = read_embeddings([tmp_path / "half.parquet"])
     assert found.vectors.dtype == np.float16
     np.testing.assert_array_equal(found.vectors, halves)
