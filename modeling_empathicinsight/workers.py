@@ -1,7 +1,9 @@
 """Training in several processes, on several GPUs or machines: each takes a part of every batch.
 
-    accelerate launch --num_processes 2 -m emonet_face.cli train ...
+    accelerate launch --num_processes 2 -m emonet_face.cli train ...   # GPUs
+    torchrun --nproc_per_node 2 -m emonet_face.cli train ...           # processors
 
+On processors `accelerate launch` starts one process unless it is given `--mpirun_hostfile`.
 Accelerate connects the processes; the loop stays plain PyTorch. All hold the same weights and add
 up their gradients, so that they compute what one process would: to rounding, and but for dropout,
 whose masks are each process' own.
