@@ -241,6 +241,7 @@ def bench_decoding(bench: Bench, model: Any, batch: int, side: int, n: int) -> N
         return look_ahead(lambda data: fast.pixels(decode(data, "picture")), work, ahead=2 * batch)
 
     def together(n_images: int) -> None:
+        """Decode, and score each batch while the next one is decoded."""
         started = None
         parts = ready(n_images)
         while pixels := list(islice(parts, batch)):

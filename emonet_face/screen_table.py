@@ -1,4 +1,4 @@
-"""A table on standard output, as every command prints it."""
+"""A table on standard output, as every command prints it, and what stands in its cells."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ def print_table(
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
+
+
+def interval(pair: Sequence[float | None] | None) -> str:
+    """An interval as text; a dash where it is undefined."""
+    if pair is None or any(value is None or value != value for value in pair):
+        return "-"
+    return f"[{pair[0]:.3f}, {pair[1]:.3f}]"
 
 
 def _cell(value: object) -> str:

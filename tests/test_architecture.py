@@ -38,8 +38,15 @@ UPLOADED = (
         for path in (ROOT / "eval_metrics" / "emonet_face_agreement").glob("*.py")
     ),
 )
-LAZY = ("emonet_face/cli.py", "emonet_face/demo.py", "emonet_face/inspect_tasks.py")
-"""On top of everything: they may import every folder, inside functions."""
+COMMANDS = "emonet_face/commands/"
+LAZY = (
+    "emonet_face/cli.py",
+    *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / COMMANDS).glob("*.py")),
+    "emonet_face/demo.py",
+    "emonet_face/demo_products.py",
+    "emonet_face/inspect_tasks.py",
+)
+"""On top of everything: they may import every folder, inside functions; no folder imports them."""
 RUN_BY_PATH = "emonet_face/public_loads.py"
 SHIPPED = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
@@ -82,9 +89,17 @@ def test_imports_follow_the_arrows(path):
         elif package == "cards" and module == "dataset_scripts.check":
             continue
         elif module == MATHS or (target == "emonet_face" and name not in UPLOADED):
-            assert module not in ("emonet_face.cli", "emonet_face.demo")
+            place = module.replace(".", "/") + ".py"
+            assert place not in LAZY, f"{name} must not import {module}"
+            assert not place.startswith(COMMANDS[:-1]), f"{name} must not import {module}"
         else:
             pytest.fail(f"{name} must not import {module}")
+
+
+@pytest.mark.parametrize("name", [name for name in LAZY if name != "emonet_face/cli.py"])
+def test_the_file_of_the_program_is_imported_by_no_command(name):
+    """As `python -m emonet_face.cli` it would run twice; what is shared has a file of its own."""
+    assert "emonet_face.cli" not in {module for module, _ in _imports(ROOT / name)}
 
 
 @pytest.mark.parametrize("name", UPLOADED)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from emonet_face import EmoNetFaceError, __version__
-from emonet_face.cli import interval, main
+from emonet_face.cli import main
+from emonet_face.commands import annotating, generating
+from emonet_face.screen_table import interval
 from emonet_face.taxonomy import EMOTIONS
+from generation.annotate import ModelOptions
+from generation.command import backend_from
 
 COMMANDS = [
     "demo",
@@ -154,3 +160,93 @@ def test_a_wrong_call_is_one_line(arguments, said, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert line.startswith("emonet-face")
+
+
+# Options that would say nothing
+
+
+def _refused(asked, names, capsys):
+    """Which of some options of `annotate` are refused; the others come as far as the source."""
+    refused = set()
+    for name in names:
+        option = "--" + name.removesuffix("_s").replace("_", "-")
+        assert main(["annotate", "absent", "--out", "o.jsonl", *asked.split(), option, "1"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        if line.startswith(f"emonet-face: {option} is about "):
+            refused.add(name)
+        else:
+            assert line == "emonet-face: absent: no such folder of images, nor a dataset repo"
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ("", annotating.MODEL_OPTIONS),
+        ("--annotator openai", annotating.MODEL_OPTIONS),
+        ("--annotator openai --model m", ("device", "dtype", "batch_size", "prefill")),
+        (
+            "--annotator transformers --model m",
+            (*annotating.OF_AN_ENDPOINT, "batch_size", "prefill"),
+        ),
+        (
+            "--annotator transformers --model m --protocol readout",
+            annotating.OF_AN_ENDPOINT,
+        ),
+    ],
+)
+def test_annotate_refuses_what_the_annotator_would_not_heed(
+    asked, refused, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert _refused(asked, annotating.MODEL_OPTIONS, capsys) == set(refused)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            "annotate run --annotator openai --model m --out o.jsonl --device auto",
+            "--device is about a local model: leave it out with --annotator openai",
+        ),
+        (
+            "annotate run --annotator transformers --model m --out o.jsonl --max-cost 1",
+            "--max-cost is about an endpoint: leave it out with --annotator transformers",
+        ),
+        (
+            "annotate run --annotator transformers --model m --out o.jsonl --prefill A",
+            "--prefill is about a readout: give --protocol readout too",
+        ),
+        (
+            "annotate-page run --task sliders --store s --both-questions",
+            "--both-questions is about votes: give --task votes",
+        ),
+        (
+            "annotate-page run --task sliders --store s --prompts p.jsonl",
+            "--prompts is about votes: give --task votes",
+        ),
+        (
+            "annotate-page run --task votes --store s --raters 4",
+            "--raters is about sliders: give --task sliders",
+        ),
+    ],
+)
+def test_an_option_that_does_not_apply_is_named_even_with_its_default(
+    arguments, said, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments.split()) == 2
+    assert capsys.readouterr().err == f"emonet-face: {said}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_have_the_names_and_defaults_of_what_they_are_passed_to():
+    shown = inspect.signature(annotating.annotate).parameters
+    taken = {field.name: field.default for field in fields(ModelOptions) if field.name != "model"}
+    assert {name: shown[name].default for name in annotating.MODEL_OPTIONS} == taken
+    shown = inspect.signature(generating.generate).parameters
+    named = {
+        name for name, p in inspect.signature(backend_from).parameters.items() if p.default is None
+    }
+    assert named < set(generating.OF_A_BACKEND) < set(shown)

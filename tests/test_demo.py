@@ -15,8 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from emonet_face.demo import CONSTANT, DATASET, METRIC, MODEL, MODEL_NAME, NOTICE, RANDOM
+from emonet_face.demo import NOTICE
+from emonet_face.demo_products import CONSTANT, DATASET, METRIC, MODEL, MODEL_NAME, RANDOM
+from emonet_face.embedding_file import open_embedding_files
 from emonet_face.taxonomy import EMOTIONS
+from modeling_empathicinsight.backbone import load_backbone
+from modeling_empathicinsight.embeddings import (
+    check_made_by,
+    fingerprint_of_file,
+    read_embeddings,
+)
 from modeling_empathicinsight.recipes import FOLDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -149,6 +157,22 @@ def test_no_path_of_the_machine_is_in_the_products(demo):
             data = path.read_bytes()
             for secret in (str(out.parent), str(Path.home()), ".partial-"):
                 assert secret.encode() not in data, f"{path} holds {secret}"
+
+
+def test_the_embeddings_name_the_tower_in_its_finished_place(demo):
+    """So that `train` on them needs no --backbone, and gives the published model's record again."""
+    paths = [demo[0] / "work" / f"embeddings-{config}.parquet" for config in ("big", "binary")]
+    for file in open_embedding_files(paths):
+        assert file.metadata["backbone"] == str(demo[0] / "work" / "tower")
+        check_made_by(load_backbone(file.metadata["backbone"]), read_embeddings([file.path]))
+    record = json.loads((demo[0] / "hub" / MODEL / "training.json").read_text())
+    assert record["embeddings_sha256"] == [fingerprint_of_file(path) for path in paths]
+    assert record["backbone"]["name"] == "tower"
+
+
+def test_nothing_names_the_unfinished_folder(demo):
+    for path in demo[0].rglob("*"):
+        assert not path.is_file() or b".partial-" not in path.read_bytes(), path
 
 
 def test_a_second_demo_replaces_the_first_and_a_foreign_folder_is_refused(demo, tmp_path):

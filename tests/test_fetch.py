@@ -24,7 +24,8 @@ from dataset_scripts import download as http_download
 from dataset_scripts import fetch as fetching
 from dataset_scripts.download import Digest, download
 from dataset_scripts.fetch import NAMES, PUBLISHED, fetch
-from emonet_face.cli import PublishedFile, main
+from emonet_face.cli import main
+from emonet_face.commands.data import PublishedFile
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import CATEGORIES, DIMENSIONS
 

@@ -1,10 +1,20 @@
-"""Every number in the README stands in a file of results/: pytest tests/test_readme.py"""
+"""Every number in the README stands in a file of results/, and its tour can be walked.
+
+pytest tests/test_readme.py
+pytest tests/test_readme.py -m slow      # the tour, on few small faces: about a minute
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
+
+import pytest
+
+from emonet_face.cli import main
+from modeling_empathicinsight.tower import make_tower
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,7 +69,9 @@ def test_the_demo_table_is_that_of_a_demo():
         ]
         for name, row in demo["agreement"].items()
     ]
-    rows = [[cell.strip("`") for cell in row] for row in _table("annotator")]
+    rows = [
+        [cell.removesuffix(" (demo)").strip("`") for cell in row] for row in _table("annotator")
+    ]
     assert rows[:-1] == expected
     anchor = next(iter(demo["agreement"].values()))
     assert rows[-1][1:3] == [f"{anchor['human_kappa']:.3f}", _interval(anchor["human_kappa_ci"])]
@@ -120,3 +132,24 @@ def test_published_values_are_complete_and_apart_from_ours():
     assert len(pairs) == 17
     # The mean of the 17 printed pairs, as the field quotes it.
     assert round(sum(pairs.values()) / 17, 3) == 0.184
+
+
+@pytest.mark.slow
+def test_the_tour_can_be_walked(tmp_path, monkeypatch, capsys):
+    """Every command as printed, but for fewer faces and a tower made here."""
+    monkeypatch.chdir(tmp_path)
+    make_tower(tmp_path / "tower", image_size=32, patch_size=16, hidden=32, layers=1, heads=2)
+    block = README.split("## A short tour")[1].split("```bash\n")[1].split("```")[0]
+    fewer = {"--n 400": "--n 80 --size 96", "--n 200": "--n 40 --size 96", "TOWER": "tower"}
+    for shown, used in fewer.items():
+        assert shown in block
+        block = block.replace(shown, used)
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert len(commands) >= 12
+    for program, *arguments in commands:
+        assert program == "emonet-face"
+        assert main(arguments) == 0, arguments
+    assert "A dry run: nothing was sent." in capsys.readouterr().out
+    results = json.loads((tmp_path / "found" / "results.json").read_text(encoding="utf-8"))
+    assert "mine" in json.dumps(results)
+    assert (tmp_path / "hub" / "my-model" / "README.md").is_file()

@@ -11,7 +11,7 @@ from toy_model import make_model
 from toy_repo import make_repo
 
 from cards.render import render_card
-from emonet_face.demo import stage_metric
+from emonet_face.demo_products import stage_metric
 
 DATASET, MODEL, METRIC = "emonet-face", "empathicinsight-face-small", "emonet_face_agreement"
 TOKEN = "hf_" + "t0ken" * 7

@@ -47,6 +47,7 @@ def rating_label(protocol: Protocol, ask: Ask) -> Label:
     """
 
     def label(image: ImageFile) -> dict[str, object]:
+        """Ask about one image; what cannot be read as an answer is an "error", not raised."""
         reply = ask(image)
         kept = {**reply.details, "raw": reply.text}
         if reply.failure is not None:

@@ -65,6 +65,11 @@ def bounded_clients(openai: ModuleType, timeout_s: float) -> Callable[[], Any]:
 
     class BoundedClient(openai.DefaultHttpxClient):
         def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
+            """Send a request and read the answer whole; `stream` changes nothing.
+
+            Raises:
+                ReadTimeout: the answer has not ended after `timeout_s`.
+            """
             deadline = time.monotonic() + timeout_s
             response = super().send(request, stream=True, **options)
             body = bytearray()

@@ -115,6 +115,14 @@ class _Reader:
         self._text = text
 
     def value(self, depth: int) -> object:
+        """Read one value; `place` is then behind it.
+
+        Args:
+            depth: of the objects and lists around it, 0 for none.
+
+        Raises:
+            EmoNetFaceError: it is cut off, broken, too deep, or a key stands twice in an object.
+        """
         kind, token = self._token()
         if token == "{":
             return self._object(depth + 1)
