@@ -2,15 +2,19 @@
 
     python benchmarks/bench_generation.py [--only overhead] [--images 1000] [--runs 5]
 
-About 12 minutes on 2 cores with all three parts.
+About 25 minutes on 2 cores with all three parts.
 
 - overhead: a tiny random FLUX, SD3 and SDXL pipeline (64 x 64 pixels, 2 steps, one picture at a
-  time as by default, one torch thread) makes --images images in a loop that keeps nothing, and in
-  runs as `generate` makes them, in turns of a fifth each. The overhead is the runs' time over the
-  loop's: prompts, claims, checks, quality, marking, encoding, writing, and at the end reading all
-  images back and the manifest; only the reports and loading the model are not in it. On a processor
-  a run writes in line, so nothing hides. Encoding PNG and writing two files, which any script would
-  do, stands beside it.
+  time as by default, one torch thread) makes --images images in a run as `generate` makes them, and
+  each of them once more by a bare call of the pipeline (same prompt, seed, steps and batch), whose
+  picture nobody keeps. The two calls stand next to each other, because these cores do the same work
+  in times that drift by a third within minutes; the bare call comes second, right after another
+  call as in a loop of its own, so that caches which the run's work has emptied are counted against
+  the run. The overhead is all the time of `generate` but the bare calls', over the bare calls':
+  prompts, claims, checks, quality, marking, encoding, writing, and at the end reading all images
+  back and the manifest; only the reports and loading the model are not in it. On a processor a run
+  writes in line, so nothing hides. Encoding PNG and writing two files, which any script would do,
+  stands beside it.
 - sharing: schematic faces of 256 pixels, one process beside two on one run, --runs times in turn;
   the median of one over two. Two processes on one chip do not double anything by themselves where
   the cores are two threads of one: so beside it the ceiling, two processes that draw the same faces
@@ -32,7 +36,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,51 +44,73 @@ os.environ.update(HF_HUB_OFFLINE="1", DIFFUSERS_VERBOSITY="error", TRANSFORMERS_
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from generation.backends import Picture, Request
 from generation.diffusers_backend import DiffusersBackend
 from generation.run import _plan, generate
 from generation.run_folder import Run
 
-BATCH = 1
-TURNS = 5
+WARM = 3
 SIDE, DRAWN_SIDE = 64, 256
 
 
-def overhead(n_images: int, folder: Path) -> None:
+def overhead(n_images: int, kinds: Sequence[str] | None, folder: Path) -> None:
     """Print the machinery's share of the pipeline's time, for each kind of pipeline."""
     import torch
     from tiny_pipelines import KINDS, OPTIONS, save
 
     torch.set_num_threads(1)
-    for kind in KINDS:
+    for kind in kinds or KINDS:
         model = str(save(kind, folder / f"tiny-{kind}"))
-        backend = DiffusersBackend(model, steps=2, batch_size=BATCH, options=OPTIONS[kind])
-        backend.load()
-        _overhead_of(kind, backend, n_images, folder)
-
-
-def _overhead_of(kind: str, backend: Any, n_images: int, folder: Path) -> None:
-    n = n_images // TURNS
-    _alone(backend, 2 * BATCH)
-    generate(2 * BATCH, folder / f"warm-{kind}", backend=backend, size=SIDE, workers=1)
-    alone = in_run = 0.0
-    for turn in range(TURNS):
-        alone += _alone(backend, n)
-        in_run += _seconds(
-            generate, n, folder / f"{kind}-{turn}", backend=backend, size=SIDE, workers=1
+        backend = _BesideBare(DiffusersBackend(model, steps=2, options=OPTIONS[kind]))
+        generate(WARM, folder / f"warm-{kind}", backend=backend, size=SIDE, workers=1)
+        backend.own, backend.bare = [], []
+        both = _seconds(generate, n_images, folder / kind, backend=backend, size=SIDE, workers=1)
+        saving = _saving(folder / kind, folder / f"saved-{kind}")
+        differences = [own - bare for own, bare in zip(backend.own, backend.bare, strict=True)]
+        bare = sum(backend.bare)
+        run = both - bare
+        error = statistics.stdev(differences) * n_images**0.5 / bare
+        print(
+            f"{kind:5s} {n_images} images: pipeline alone {1000 * bare / n_images:.2f} ms an image,"
+            f" run {1000 * run / n_images:.2f} ms: {run / bare - 1:+.2%} (standard error"
+            f" {error:.2%}; saving PNG and JSON alone {1000 * saving / n_images:.2f} ms)",
+            flush=True,
         )
-    saving = _saving(folder / f"{kind}-0", folder / f"saved-{kind}")
-    print(
-        f"{kind:5s} {n_images} images: pipeline alone {1000 * alone / n_images:.2f} ms an image,"
-        f" run {1000 * in_run / n_images:.2f} ms: {in_run / alone - 1:+.2%}"
-        f" (saving PNG and JSON alone {1000 * saving / n:.2f} ms)"
-    )
 
 
-def _alone(backend: Any, n_images: int) -> float:
-    """Seconds of the pipeline for the pictures of a run, in its batches, nothing kept."""
-    run = Run(Path(), _plan(n_images, backend, SIDE, 0, (), "png"))
-    batches = [[run.request(i) for i in run.indices(b)] for b in range(run.n_batches)]
-    return sum(_seconds(backend.make, requests, SIDE) for requests in batches)
+class _BesideBare:
+    """A backend that calls its pipeline once more for each batch, and keeps nothing of that.
+
+    Attributes:
+        own, bare: seconds of each call for the run, and of each that nobody keeps.
+    """
+
+    def __init__(self, backend: DiffusersBackend) -> None:
+        self._backend = backend
+        self.own: list[float] = []
+        self.bare: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def make(self, requests: Sequence[Request], size: int) -> list[Picture]:
+        import torch
+
+        backend = self._backend
+        start = time.perf_counter()
+        pictures = backend.make(requests, size)
+        between = time.perf_counter()
+        backend._pipeline(
+            prompt=[request.record.text for request in requests],
+            generator=[torch.Generator().manual_seed(request.seed) for request in requests],
+            height=size,
+            width=size,
+            **backend._call,
+            **backend._options,
+        )
+        self.own.append(between - start)
+        self.bare.append(time.perf_counter() - between)
+        return pictures
 
 
 def _seconds(work: Callable, *arguments: Any, **options: Any) -> float:
@@ -190,8 +216,8 @@ class _Fixed:
 
         self._levels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
-    def circumstances(self) -> dict[str, Any]:
-        return {}
+    def circumstances(self, request: Request) -> dict[str, Any]:
+        return {"versions": {}}
 
     def make(self, requests: Any, size: int) -> list[Any]:
         import numpy as np
@@ -229,13 +255,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run the parts that were asked for; returns 0."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", choices=("overhead", "sharing", "memory"))
+    parser.add_argument("--kinds", nargs="+", help="of pipelines: flux, sd3, sdxl; all by default")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         if options.only in (None, "overhead"):
-            overhead(options.images, Path(folder))
+            overhead(options.images, options.kinds, Path(folder))
         if options.only in (None, "sharing"):
             sharing(options.images // 5, options.runs, Path(folder))
         if options.only in (None, "memory"):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cards.dataset_words import ANNOTATING, COLUMNS, FACES, HOLDS, LIMITS
+from cards.dataset_people import BY_PEOPLE, PUBLISHED_RATER, annotating, creator
+from cards.dataset_words import COLUMNS, FACES, HOLDS, LIMITS
 from cards.evaluation import read_evaluation
 from cards.shard_facts import ShardFacts, shard_facts
+from cards.slices import slices_of
 from cards.sourced import results, sourced
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.reliability import TIERS
+from emonet_face.simulated import is_simulated
 from emonet_face.taxonomy import CATEGORIES
 
 TITLE = "EmoNet-Face"
@@ -20,8 +22,12 @@ SIMULATED = (
     "Simulated raters on schematic faces: made to show how the software works. Nothing here is a"
     " result on EmoNet-Face or a statement about people."
 )
-_PUBLISHED_RATER = re.compile(r"human-[1-8]")
 _SCHEMATIC = "schematic"
+SLICED = {
+    "whose": "Agreement of the raters with each other",
+    "pairs": "two raters of an image",
+    "one": "pair of raters",
+}
 _TIERS = tuple(name for name, _ in TIERS)
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 
@@ -40,10 +46,10 @@ def dataset_context(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
     if not infos:
         raise EmoNetFaceError(f"{repo}: its front matter has no `dataset_info`; build it again")
     facts = {name: shard_facts(repo, name) for name in infos if name in HOLDS}
-    people = {name for c in ("hq", "binary") if c in facts for name in facts[c].annotators}
+    people = {name for c in BY_PEOPLE if c in facts for name in facts[c].annotators}
     everybody = people | set(facts["big"].annotators if "big" in facts else ())
-    simulated = any(name.startswith("simulated") for name in everybody)
-    published = bool(people) and all(map(_PUBLISHED_RATER.fullmatch, people))
+    simulated = any(map(is_simulated, everybody))
+    published = bool(people) and all(map(PUBLISHED_RATER.fullmatch, people))
     evaluation = read_evaluation(repo)
     default = next(
         (c["config_name"] for c in front["configs"] if c.get("default")), next(iter(infos))
@@ -65,7 +71,7 @@ def dataset_context(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
             for config, fact in facts.items()
             for name, n in fact.generators.items()
         ],
-        "annotating": [*(ANNOTATING[name] for name in facts), *_who(people, simulated, published)],
+        "annotating": annotating(facts, people, everybody, published),
         "annotator_unit": "images, or answers in `binary`" if "binary" in facts else "images",
         "annotators": [
             {"config": config, "name": name, "n": n}
@@ -76,7 +82,8 @@ def dataset_context(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
         "categories": _categories(reliability),
         "votes": facts["binary"].votes if "binary" in facts else [],
         "evaluation": evaluation,
-        "sliced": "the raters with each other",
+        "slices": slices_of(evaluation),
+        "sliced": SLICED,
         "published": _published() if published else None,
         "ours": results("votes.json") if published else None,
         "limits": [LIMITS[name] for name in facts if name in LIMITS],
@@ -85,18 +92,18 @@ def dataset_context(repo: Path, front: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dataset_front_matter(
-    front: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]
+    front: Mapping[str, Any],
+    facts: Sequence[Mapping[str, Any]],
+    annotators: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The front matter with what the Hub shows and searches; what the loaders read stays.
 
     Args:
         front: as the build wrote it.
         facts: the rows of "configs" in the context.
+        annotators: those of "annotators".
     """
-    people = {config["name"] for config in facts} & {"hq", "binary"}
-    creators = (["expert-generated"] if people else []) + (
-        ["machine-generated"] if len(facts) > len(people) else []
-    )
+    creators = sorted({creator(row["config"], row["name"]) for row in annotators})
     total = sum(config["rows"].value for config in facts if config["faces"])
     size = next((name for least, name in _SIZES if total < least), "n>1M")
     own = {
@@ -173,16 +180,6 @@ def _making(facts: Mapping[str, ShardFacts]) -> list[str]:
 def _drawn(facts: Mapping[str, ShardFacts]) -> bool:
     """Whether all faces are our schematic ones."""
     return {name for fact in facts.values() for name in fact.generators} == {_SCHEMATIC}
-
-
-def _who(people: set[str], simulated: bool, published: bool) -> list[str]:
-    if simulated:
-        return ["The annotators are programs that imitate the statistics of raters; no person"
-                " rated anything here."]  # fmt: skip
-    if published:
-        return ["The paper calls its raters experts. How they were chosen, trained and paid, and"
-                " their age, gender and country, were not published."]  # fmt: skip
-    return ["Of the raters nothing is known here but their names."] if people else []
 
 
 def _reliability(

@@ -54,6 +54,20 @@ ANNOTATING = {
     "big": "`big`: labelled by a program, not by people.",
     "hq_baselines": "`hq_baselines`: models asked for the same 40 ratings.",
 }
+ANNOTATING_SIMULATED = ANNOTATING | {
+    "hq": "`hq`: each simulated rater gives every category that the face shows a value from 0 to 7,"
+    " as on a slider; a slider that it leaves alone is a 0.",
+    "binary": "`binary`: one simulated rater is asked whether the prompted category shows; a yes"
+    " goes on to a second and a third, a no ends it. Another is asked once about the fixed"
+    " opposite.",
+}
+PROGRAMS = (
+    "The raters are programs that imitate the statistics of raters; no person rated anything here."
+)
+SOME_PROGRAMS = (
+    "Annotators whose name begins with `simulated` are programs that imitate raters; no person gave"
+    " what stands under such a name."
+)
 LIMITS = {
     "binary": "Votes follow a cascade: an image whose first answer was no was not asked about"
     " again, so agreement among images with several votes is an overestimate. The contrast answer"

@@ -14,7 +14,9 @@ from emonet_face.taxonomy import INDEX
 
 EVALUATION = "evaluation.json"
 _ANCHOR = "raters with each other"
-_SLICE_KEYS = ("attribute", "value", "n_images", "weighted_kappa", "kappa_ci_low", "kappa_ci_high")
+_SLICE_KEYS = (
+    "attribute", "value", "n_images", "weighted_kappa", "difference", "ci_low", "ci_high", "note",
+)  # fmt: skip
 _GAP_KEYS = ("attribute", "n_slices", "highest", "lowest", "gap", "ci_low", "ci_high", "p_adjusted")
 
 

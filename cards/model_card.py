@@ -9,14 +9,25 @@ from typing import Any
 from cards.dataset_card import SIMULATED
 from cards.evaluation import read_evaluation
 from cards.model_index import by_card, model_index
+from cards.slices import slices_of
 from cards.sourced import Number, part, read_json, results, sourced
+from cards.stages import stages_of
+from emonet_face.simulated import TRAINING_RECORD, trained_on_simulated
 from emonet_face.taxonomy import CATEGORIES, DIMENSIONS, EMOTIONS
 
 TITLE = "EmpathicInsight-Face"
-CONFIG, TRAINING = "config.json", "training.json"
+CONFIG = "config.json"
 CURVES = "training/curves.png"
 """What `train` draws: the loss of every head by epoch."""
+DEMO = " (demo)"
+"""Behind the name of a model of simulated raters, which published numbers know without it."""
+SLICED = {
+    "whose": "Agreement of this model with the raters",
+    "pairs": "an image and a rater",
+    "one": "rater",
+}
 _SIGLIP = "google/siglip2"
+_TOWER = "emonet-face tower"
 
 
 def model_context(repo: Path) -> dict[str, Any]:
@@ -29,21 +40,23 @@ def model_context(repo: Path) -> dict[str, Any]:
     record = _record(repo)
     evaluation = read_evaluation(repo)
     size = config.get("head_size", "custom")
+    simulated = trained_on_simulated(record)
     converted = record.get("made_by") == "emonet-face convert"
     extra = [name for name in config["output_names"] if name not in EMOTIONS]
     return {
-        "title": f"{TITLE} {size.capitalize()}",
-        "notice": SIMULATED if _simulated(record) else "",
+        "title": f"{TITLE} {size.capitalize()}{DEMO if simulated else ''}",
+        "notice": SIMULATED if simulated else "",
         "dimensions": _dimensions(extra),
         "n_outputs": Number(len(config["output_names"]), f"{CONFIG}#length(/output_names)"),
         "embedding_size": part(config, CONFIG, "vision_config", "hidden_size"),
         "neutral_source": config["neutral_source"] or "not stated",
         "parts": list(_parts(config, record)),
-        "stages": _stages(record),
+        "stages": stages_of(record),
         "curves": CURVES if (repo / CURVES).is_file() else None,
         "heads": _where_from(record) if converted else [],
         "evaluation": evaluation,
-        "sliced": "this model with the raters",
+        "slices": slices_of(evaluation),
+        "sliced": SLICED,
         "per_category": _per_category(evaluation),
         "calibration": _calibration(config),
         "published": _published(size) if converted else [],
@@ -80,21 +93,17 @@ def model_front_matter(
     index = front.get("model-index")
     if not index or by_card(index):
         index = model_index(
-            repo, f"{org}/{dataset}" if org else dataset, simulated=_simulated(record)
+            repo,
+            f"{org}/{dataset}" if org else dataset,
+            simulated=trained_on_simulated(record) is True,
         )
     kept = {key: value for key, value in front.items() if key not in (*own, "model-index")}
     return {**own, **kept, **({"model-index": index} if index else {})}
 
 
 def _record(repo: Path) -> dict[str, Any]:
-    path = repo / TRAINING
+    path = repo / TRAINING_RECORD
     return read_json(path) if path.is_file() else {}
-
-
-def _simulated(record: Mapping[str, Any]) -> bool:
-    stages = record.get("stages", {}).values()
-    names = [name for stage in stages for name in stage.get("annotators", [])]
-    return any(name.startswith("simulated") for name in names)
 
 
 def _dimensions(slugs: list[str]) -> str:
@@ -103,11 +112,9 @@ def _dimensions(slugs: list[str]) -> str:
 
 
 def _parts(config: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    backbone = record.get("backbone", {})
-    name = backbone.get("name")
-    if name:
-        at = f", revision `{backbone['revision']}`" if backbone.get("revision") else ""
-        yield {"part": "vision tower", "sizes": [], "text": f"`{name}`{at}"}
+    tower = _tower(record)
+    if tower:
+        yield {"part": "vision tower", "sizes": [], "text": tower}
     image = part(config, CONFIG, "vision_config", "image_size")
     if image is not None:
         yield {"part": "picture side", "sizes": [image], "text": " pixels"}
@@ -116,18 +123,15 @@ def _parts(config: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[dic
     yield {"part": "each regressor", "sizes": sizes, "text": " → one score"}
 
 
-def _stages(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    stages = sourced(record.get("stages", {}), TRAINING, "/stages")
-    return [
-        {
-            "name": name,
-            "run": stage.get("run", False),
-            "images": stage.get("images", {}),
-            "annotators": ", ".join(stage.get("annotators", [])),
-            "held_out": {k.replace("_", " "): v for k, v in stage.get("held_out", {}).items()},
-        }
-        for name, stage in stages.items()
-    ]
+def _tower(record: Mapping[str, Any]) -> str:
+    """Which tower it is, "" where the record names none."""
+    backbone = record.get("backbone", {})
+    if backbone.get("made_by") == _TOWER:
+        return "small demonstration tower, trained here"
+    name = backbone.get("name")
+    if name and not backbone.get("revision"):
+        return f"`{name}`, a folder; where it came from is not recorded"
+    return f"`{name}`, revision `{backbone['revision']}`" if name else ""
 
 
 def _where_from(record: Mapping[str, Any]) -> list[str]:
@@ -213,5 +217,9 @@ def _limits(size: str, converted: bool) -> list[str]:
 
 
 def _tower_licence(record: Mapping[str, Any]) -> str:
-    name = str(record.get("backbone", {}).get("name", ""))
-    return "Apache-2.0 (SigLIP 2, Google)" if name.startswith(_SIGLIP) else "that of its source"
+    backbone = record.get("backbone", {})
+    if backbone.get("made_by") == _TOWER:
+        return "CC BY 4.0, as the heads"
+    if str(backbone.get("name", "")).startswith(_SIGLIP):
+        return "Apache-2.0 (SigLIP 2, Google)"
+    return "that of its source" + ("" if backbone.get("revision") else ", which is not recorded")

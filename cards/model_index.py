@@ -61,4 +61,5 @@ def model_index(repo: Path, dataset_id: str, *, simulated: bool) -> list[dict[st
         for measure, text in _MEASURES.items()
         if row["annotator"] == name and row[measure] is not None
     ]
-    return [{"name": repo.resolve().name, "results": found}] if found else []
+    demo = " (demo)" if simulated else ""
+    return [{"name": f"{repo.resolve().name}{demo}", "results": found}] if found else []

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from cards.printing import SHAPES
 from emonet_face.captions import caption_lines
 from emonet_face.outputs import new_file
 from emonet_face.taxonomy import EMOTIONS
@@ -25,6 +26,10 @@ _MADE_BY = "emonet-face card"
 _PAPER, _TEXT, _FAINT, _RULE = (255, 255, 255), (40, 42, 50), (110, 114, 126), (222, 224, 230)
 _BLUE, _GREY, _RED = (56, 108, 176), (176, 180, 190), (196, 92, 60)
 _FACE, _GAP, _COLUMNS = 150, 12, 8
+_TWO_COLUMNS = 13
+"""From so many bars on they stand in two columns: fewer are compared more easily in one."""
+_EDGE, _TOP, _LINE, _WIDTH, _VALUE = 20, 56, 27, 360, 80
+"""Of a picture of bars, in pixels: margin, first bar, line, longest bar, what follows a bar."""
 
 
 class Bar(NamedTuple):
@@ -85,58 +90,81 @@ def draw_faces(faces: Sequence[tuple[bytes, str]], out: Path) -> None:
     _save(sheet, out)
 
 
-def draw_bars(title: str, bars: Sequence[Bar], out: Path) -> None:
-    """Horizontal bars in two columns, in the order given, intervals as thin lines."""
+def draw_bars(title: str, bars: Sequence[Bar], out: Path, note: str) -> None:
+    """Horizontal bars in the order given, intervals as thin lines; from `_TWO_COLUMNS` on in two.
+
+    Columns share their scale. Names are as wide as they need to be; values have the decimals that
+    cards print.
+
+    Args:
+        title: above the bars.
+        bars: at least one.
+        out: the picture; one of somebody else is not replaced.
+        note: below the bars, in small letters: what the values are of.
+    """
     from PIL import Image, ImageDraw
 
     font, small, large = _font(17), _font(14), _font(22)
-    half = -(-len(bars) // 2)
-    line, top, label, width = 27, 56, 250, 360
+    half = len(bars) if len(bars) < _TWO_COLUMNS else -(-len(bars) // 2)
+    parts = [bars[start : start + half] for start in range(0, len(bars), half)]
     low, high = _range(bars)
-    block = label + width + 90
-    sheet = Image.new("RGB", (2 * block + 30, top + half * line + 26), _PAPER)
+    scale = (_WIDTH if len(parts) > 1 else 2 * _WIDTH) / (high - low)
+    left, columns = _EDGE, []
+    for part in parts:
+        least, most = _range(part)
+        left += max(font.getlength(bar.name) for bar in part) + _GAP
+        columns.append(_Axis(left - least * scale, scale))
+        left += (most - least) * scale + _VALUE
+    width = round(max(left, large.getlength(title) + 2 * _EDGE))
+    lines = caption_lines(note, small, width - 2 * _EDGE)
+    bottom = _TOP + half * _LINE + 14
+    sheet = Image.new("RGB", (width, bottom + len(lines) * 19 + 12), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((20, 14), title, fill=_TEXT, font=large)
-    for column in range(2):
-        left = 20 + column * block + label
-        scale = width / (high - low)
-        zero = left + (0 - low) * scale
-        own = bars[column * half : (column + 1) * half]
-        if not own:
-            continue
-        pen.line((zero, top - 4, zero, top + len(own) * line), fill=_FAINT)
-        for place, bar in enumerate(own):
-            middle = top + place * line + line / 2
-            name = _shortened(bar.name, font, label - 16)
-            pen.text((left - 12, middle), name, fill=_TEXT, font=font, anchor="rm")
-            _bar(pen, bar, middle, (left, zero, scale, low), small, left + width)
+    pen.text((_EDGE, 14), title, fill=_TEXT, font=large)
+    for part, axis in zip(parts, columns, strict=True):
+        foot = _TOP + len(part) * _LINE
+        pen.line((axis.zero, _TOP - 4, axis.zero, foot), fill=_FAINT)
+        names = axis.x(_range(part)[0]) - _GAP
+        for place, bar in enumerate(part):
+            middle = _TOP + place * _LINE + _LINE / 2
+            pen.text((names, middle), bar.name, fill=_TEXT, font=font, anchor="rm")
+            _bar(pen, bar, middle, axis, small)
+    for place, line in enumerate(lines):
+        pen.text((_EDGE, bottom + place * 19), line, fill=_FAINT, font=small)
     _save(sheet, out)
+
+
+class _Axis(NamedTuple):
+    """Where values lie across the picture."""
+
+    zero: float
+    scale: float
+
+    def x(self, value: float) -> float:
+        return self.zero + value * self.scale
 
 
 def _bar(
     pen: ImageDraw.ImageDraw,
     bar: Bar,
     middle: float,
-    axis: tuple[float, float, float, float],
+    axis: _Axis,
     font: ImageFont.FreeTypeFont,
-    right: float,
 ) -> None:
-    left, zero, scale, low = axis
     if bar.value is None:
-        pen.text((zero + 6, middle), "undefined", fill=_FAINT, font=font, anchor="lm")
+        pen.text((axis.zero + 6, middle), "undefined", fill=_FAINT, font=font, anchor="lm")
         return
-    end = left + (bar.value - low) * scale
+    end = axis.x(bar.value)
     colour = (_BLUE if bar.value >= 0 else _RED) if bar.strong else _GREY
-    pen.rectangle((min(zero, end), middle - 8, max(zero, end), middle + 8), fill=colour)
+    pen.rectangle((min(axis.zero, end), middle - 8, max(axis.zero, end), middle + 8), fill=colour)
     if bar.low is not None and bar.high is not None:
-        ends = [left + (value - low) * scale for value in (bar.low, bar.high)]
+        ends = [axis.x(value) for value in (bar.low, bar.high)]
         pen.line((ends[0], middle, ends[1], middle), fill=_TEXT, width=2)
         for x in ends:
             pen.line((x, middle - 4, x, middle + 4), fill=_TEXT, width=2)
-    furthest = max(end, left + ((bar.high or bar.value) - low) * scale, zero)
-    pen.text(
-        (min(furthest, right) + 8, middle), f"{bar.value:.2f}", fill=_FAINT, font=font, anchor="lm"
-    )
+    furthest = max(end, axis.x(bar.value if bar.high is None else bar.high), axis.zero)
+    text = SHAPES["number"](bar.value)
+    pen.text((furthest + 8, middle), text, fill=_FAINT, font=font, anchor="lm")
 
 
 def _range(bars: Sequence[Bar]) -> tuple[float, float]:
@@ -148,14 +176,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
-
-
-def _shortened(name: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    if font.getlength(name) <= width:
-        return name
-    while name and font.getlength(name + "…") > width:
-        name = name[:-1]
-    return name.rstrip(" /&") + "…"
 
 
 def _save(image: Image.Image, out: Path) -> None:

@@ -27,15 +27,15 @@ _JOINED = ",\N{NO-BREAK SPACE}"
 """Between the ends of an interval, which narrow columns would break."""
 
 SHAPES: dict[str, Callable[[float], str]] = {
-    "number": lambda value: f"{value:.3f}",
-    "short": lambda value: f"{value:.2f}",
+    "number": lambda value: f"{value:z.3f}",
+    "short": lambda value: f"{value:z.2f}",
     "count": lambda value: f"{value:,.0f}",
     "plain": lambda value: f"{value:g}",
-    "percent": lambda value: f"{100 * value:.1f}\N{NO-BREAK SPACE}%",
+    "percent": lambda value: f"{100 * value:z.1f}\N{NO-BREAK SPACE}%",
     "share": lambda value: f"{100 * value:g}\N{NO-BREAK SPACE}%",
     "size": lambda value: f"{value / 1e6:,.1f} MB" if value >= 1e5 else f"{value / 1e3:,.1f} kB",
 }
-"""Filter of the templates -> how it shows a number."""
+"""Filter of the templates -> how it shows a number; what rounds to zero has no sign."""
 
 
 class Trace(NamedTuple):

@@ -180,7 +180,8 @@ def _dataset(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
         task = {"repo_id": names["repo_id"], "title": context["title"]}
         others[EVAL_FILE] = rendered("eval.yaml.j2", task)
     marked = rendered("dataset.md.j2", {**context, **names, "picture": picture})
-    return Card(dataset_front_matter(front, context["configs"]), marked, others)
+    own = dataset_front_matter(front, context["configs"], context["annotators"])
+    return Card(own, marked, others)
 
 
 def _model(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
@@ -198,7 +199,9 @@ def _metric(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
 
 
 def _space(repo: Path, front: Mapping[str, Any], org: str | None) -> Card:
-    return Card(dict(front), rendered("space.md.j2", space_context(repo)), {})
+    context = space_context(repo)
+    own = {**front, "title": context["title"]}
+    return Card(own, rendered("space.md.j2", context), {})
 
 
 _MAKERS: dict[str, Callable[[Path, Mapping[str, Any], str | None], Card]] = {

@@ -236,7 +236,9 @@ def samples(images: Path, out: Path, *, rows: int = 4, columns: int = 8) -> None
 
     figure = Figure(figsize=(1.45 * columns, 1.75 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    figure.suptitle("Schematic faces and the category each was prompted with")
+    figure.suptitle(
+        "Schematic faces and the category each was prompted with; a face may show others too"
+    )
     paths = list(iter_images(images))[: rows * columns]
     for axes in grid.flat:
         axes.axis("off")

@@ -10,10 +10,13 @@ import errno
 import glob
 import json
 import os
+import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from emonet_face.errors import EmoNetFaceError
@@ -21,6 +24,9 @@ from emonet_face.errors import EmoNetFaceError
 PARTIAL = "partial"
 REPLACED = "replaced"
 """Marks in hidden names beside an output: what is being written, and what it replaces."""
+
+_MOST_OF_HOST = 32
+"""Characters of a machine's name in such a name."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # from Linux's fcntl.h
 
@@ -30,9 +36,20 @@ def _aside(out: Path) -> Path:
     if not out.name:
         raise EmoNetFaceError(f"{out}: is not a name that can be written")
     remove_stale(out.parent, out.name)
-    aside = out.parent / f".{out.name}.{PARTIAL}-{os.getpid()}"
+    aside = own_name(out)
     remove(aside)
     return aside
+
+
+def own_name(out: Path, mark: str = PARTIAL) -> Path:
+    """A hidden name beside `out` that no other process has, on this machine or another."""
+    return out.parent / f".{out.name}.{mark}-{_host()}-{os.getpid()}"
+
+
+@cache
+def _host() -> str:
+    """This machine's name, as far as it can stand in a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", ".", platform.node())[:_MOST_OF_HOST]
 
 
 def remove_stale(folder: Path, name: str = "*") -> None:
@@ -54,8 +71,9 @@ def remove_stale(folder: Path, name: str = "*") -> None:
 def _left(folder: Path, name: str, mark: str) -> Iterator[Path]:
     pattern = name if name == "*" else glob.escape(name)
     for path in folder.glob(f".{pattern}.{mark}-*"):
-        pid = path.name.rpartition("-")[2]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+        owner, _, pid = path.name.rpartition("-")
+        here = owner.endswith((f".{mark}-{_host()}", f".{mark}"))  # of others we cannot know
+        if here and pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
             yield path
 
 
@@ -160,7 +178,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _replace(new: Path, out: Path) -> None:
     """`_exchange` in two steps: whoever is killed between them leaves `out` for remove_stale."""
-    old = out.parent / f".{out.name}.{REPLACED}-{os.getpid()}"
+    old = own_name(out, REPLACED)
     remove(old)
     out.rename(old)
     try:

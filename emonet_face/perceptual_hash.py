@@ -65,7 +65,11 @@ def perceptual_hashes(reduced: NDArray[np.uint8]) -> Hashes:
 def _above_median(coefficients: NDArray[np.float64]) -> Hashes:
     """One bit a coefficient; the median leaves out the mean brightness, which stands first."""
     flat = coefficients.reshape(len(coefficients), -1)
-    bits = flat > np.median(flat[:, 1:], axis=1, keepdims=True)
+    middle = flat.shape[1] // 2 - 1  # of the 63 or 255 others, so that the median is one of them
+    median = np.partition(flat[:, 1:], middle, axis=1)[
+        :, middle, None
+    ]  # twice as fast as np.median
+    bits = flat > median
     return np.packbits(bits, axis=1).view(np.uint64)
 
 

@@ -12,7 +12,6 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,9 @@ def benchmark(
     with new_folder(out, ours=lambda folder: made_by(folder, MANIFEST) == MADE_BY) as folder:
         table, logs, source = _read(ratings, dataset, predictions or {})
         options = {"n_resamples": n_resamples, "level": confidence_level, "seed": seed}
-        evaluated = {name: PROTOCOLS[name](table, **options) for name in chosen}
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            versions = beside.submit(_versions, "numpy", "scipy", "matplotlib")
+            evaluated = {name: PROTOCOLS[name](table, **options) for name in chosen}
         prompts, slices, more = None, None, []
         if dataset is not None and (figures or "corrected" in evaluated):
             prompts = _prompts(str(dataset))
@@ -95,7 +96,7 @@ def benchmark(
         results = {
             "made_by": MADE_BY,
             "schema": SCHEMA_VERSION,
-            "versions": {"emonet-face": __version__, **_versions("numpy", "scipy", "matplotlib")},
+            "versions": {"emonet-face": __version__, **versions.result()},
             "source": source,
             "predictions": {name: vars(log) for name, log in logs.items()},
             "protocol": protocol,
@@ -182,6 +183,8 @@ def _digest(path: Path) -> str:
 
 
 def _versions(*packages: str) -> dict[str, str]:
+    from importlib.metadata import version  # takes longer than all tables to write
+
     return {package: version(package) for package in packages}
 
 

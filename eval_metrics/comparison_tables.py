@@ -70,6 +70,8 @@ SLICE_COLUMNS = (
     "p_adjusted",
     "note",
 )
+"""`difference`, which slices are compared by, is weighted_kappa less expected_kappa, that of random
+slices of the same size; ci_low, ci_high and the p are its own (see `slices.Slice`)."""
 GAP_COLUMNS = (
     "annotator",
     "attribute",
@@ -82,6 +84,8 @@ GAP_COLUMNS = (
     "p",
     "p_adjusted",
 )
+"""`gap` is the largest `difference` of the annotator's slices by this attribute (value `highest`)
+less the smallest (value `lowest`)."""
 
 
 def comparison_tables(comparison: Comparison, panel: Panel) -> list[Rows]:

@@ -17,14 +17,17 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from eval_metrics.figure_style import EDGE
+from eval_metrics.figure_style import EDGE, patch
 from eval_metrics.protocols import Floats
 
 _HERE = Path(__file__).parent
+_HATCH = "////"
 _NO_PROMPT = "#F2F2F2"
+_FAINTEST = 0.15
+"""Where on the colour map 0 images begin: its first colours are too pale for a country."""
 _POLYNOMIAL = (1.340264, -0.081106, 0.000893, 0.003796)
 
 
@@ -65,16 +68,17 @@ def coverage_map(counts: Mapping[str, int], n_images: int) -> Figure:
     figure = Figure(figsize=(12.5, 4.9), layout="constrained")
     world, bars = figure.subplots(1, 2, width_ratios=(3.4, 1))
     found = images_of_countries(counts)
-    colours = matplotlib.colormaps["YlGnBu"]
+    colours = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(_FAINTEST, 1, 256)))
     scale = Normalize(0, max(1, *found.values()))
-    _countries(world, {name: n for name, n in found.items() if not n}, _NO_PROMPT, "////")
+    _countries(world, {name: n for name, n in found.items() if not n}, _NO_PROMPT, _HATCH)
     for n in sorted(set(found.values()) - {0}):
         same = {name: one for name, one in found.items() if one == n}
-        _countries(world, same, colours(0.15 + 0.85 * scale(n)), None)
+        _countries(world, same, colours(scale(n)), None)
     world.set_aspect("equal")
     world.autoscale_view()
     world.set_axis_off()
-    world.set_title("hatched: evoked by no prompt", fontsize=8.5)
+    world.legend(handles=[patch(_NO_PROMPT, _HATCH, "evoked by no prompt")], loc="upper left",
+                 bbox_to_anchor=(0, 0), fontsize=8.5)  # fmt: skip
     _bars(bars, counts, n_images)
     figure.suptitle(
         "Demographic coverage of the prompts\ncountries that a word of a prompt may evoke, not"
@@ -119,11 +123,12 @@ def _bars(axes: Axes, counts: Mapping[str, int], n_images: int) -> None:
     for place, name in enumerate(names):
         mapped = bool(known.get(name))
         axes.barh(place, counts[name], color="#56B4E9" if mapped else "#FFFFFF",
-                  hatch=None if mapped else "////", edgecolor=EDGE, linewidth=0.6)  # fmt: skip
+                  hatch=None if mapped else _HATCH, edgecolor=EDGE, linewidth=0.6)  # fmt: skip
         axes.text(counts[name], place, f" {counts[name]}", va="center", fontsize=7.5)
     axes.set_yticks(range(len(names)), names, fontsize=7.5)
     axes.margins(x=0.14)
-    axes.set_xlabel("images")
     without = n_images - sum(counts.values())
-    note = f"\n{without} images name no ethnicity" if without else ""
-    axes.set_title(f"hatched: names no region{note}", fontsize=8.5)
+    axes.set_xlabel("images" + (f" ({without} more name no ethnicity)" if without else ""))
+    if not all(known.get(name) for name in counts):
+        axes.legend(handles=[patch("#FFFFFF", _HATCH, "names no region")], loc="lower left",
+                    bbox_to_anchor=(0, 1), fontsize=8.5)  # fmt: skip

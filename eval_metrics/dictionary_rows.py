@@ -1,9 +1,10 @@
 """Dictionaries of ratings as Python prints them, many at a time, as rows of an array.
 
 Nearly all of them spell the same keys in the same order before numbers of one digit: written over
-each other they differ in those bytes only. They are compared with their layout as one array of
-bytes, and the digits are taken from its columns. Those with longer numbers are cut at their quotes.
-Whatever differs in any other byte is refused, not guessed at: `emonet_face.literals` reads it.
+each other they differ in those bytes only. They are compared with their pattern as one array of
+bytes, and the digits are taken from its columns. Those with longer numbers are cut at their quotes,
+and their numbers read together as one JSON list. Whatever differs in any other byte is refused, not
+guessed at: `emonet_face.literals` reads it.
 
 >>> rows = DictionaryRows()
 >>> rows.scores([b"{'Anger': 3}", b"{'Anger': -0.5, 'Awe': 12}"], [True, False])[:, [11, 31]]
@@ -14,11 +15,10 @@ array([[ nan,  3. ],
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,10 @@ from emonet_face.taxonomy import N_EMOTIONS
 
 Floats = NDArray[np.float64]
 
-_LAYOUTS_MAX = 16  # of one length that rows are compared with
-_NUMBERS = {int, float}
+_PATTERNS_MAX = 16  # of one length that rows are compared with
+_IN_NUMBERS = b"0123456789.eE+-,"
+_ZEROS = bytes.maketrans(b"0123456789", b"0000000000")
+_SIGNS = {b"0": 1, b"-0": -1}
 
 
 class UnusualError(Exception):
@@ -38,66 +40,87 @@ class UnusualError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class _Layout:
-    """The keys of a dictionary, in order.
+class _Keys:
+    """The keys of some dictionaries, in order.
 
     Attributes:
-        keys: places of the keys that name a category; the others name an extra dimension.
+        spelt: as they stand there.
+        places: of those that name a category; the others name an extra dimension.
         columns: the categories of those keys.
-        zeros: the bytes of the dictionary with 0 everywhere.
-        digits: where in them the numbers stand.
     """
 
-    keys: NDArray[np.intp]
+    spelt: Sequence[bytes]
+    places: NDArray[np.intp]
     columns: NDArray[np.intp]
-    zeros: NDArray[np.uint8]
-    digits: NDArray[np.intp]
 
     @classmethod
-    def of(cls, keys: Sequence[bytes]) -> _Layout:
-        """The layout of keys in any known spelling that name each category once."""
+    def of(cls, spelt: Sequence[bytes]) -> _Keys:
+        """Keys in any known spelling that name each category once."""
         try:
-            numbered = {key.decode("ascii"): float(place) for place, key in enumerate(keys)}
+            numbered = {_one_line(key): float(place) for place, key in enumerate(spelt)}
             scores = parse_scores(numbered, bounded=False, gaps="null").scores
         except (UnicodeDecodeError, EmoNetFaceError):
             raise UnusualError from None
-        if len(numbered) != len(keys):
+        if len(numbered) != len(spelt):
             raise UnusualError
         columns = [column for column, place in enumerate(scores) if place is not None]
-        entries = [b"'" + key + b"': 0" for key in keys]
-        return cls(
-            np.array([int(scores[column]) for column in columns], dtype=np.intp),
-            np.array(columns, dtype=np.intp),
-            np.frombuffer(b"{" + b", ".join(entries) + b"}", dtype=np.uint8),
-            np.cumsum([len(entry) + 2 for entry in entries]) - 2,
-        )
+        places = [int(scores[column]) for column in columns]
+        return cls(spelt, np.array(places, dtype=np.intp), np.array(columns, dtype=np.intp))
 
     @property
     def has_dimensions(self) -> bool:
-        return len(self.keys) < len(self.digits)
+        return len(self.places) < len(self.spelt)
 
-    def put(self, scores: Floats, rows: Sequence[int], values: NDArray[np.generic]) -> None:
-        """Write values, (len(rows), number of keys), into those rows of the scores."""
-        scores[np.ix_(rows, self.columns)] = values[:, self.keys]
 
-    def take_digits(self, texts: list[bytes], rows: list[int], scores: Floats) -> list[int]:
-        """Read those rows that have this layout and one digit everywhere; returns the others."""
-        together = b"".join([texts[row] for row in rows])
-        differ = np.frombuffer(together, np.uint8).reshape(len(rows), -1) ^ self.zeros
+def _one_line(key: bytes) -> str:
+    if b"\n" in key or b"\r" in key:  # it ends the line, and to Python the string is not closed
+        raise UnusualError
+    return key.decode("ascii")
+
+
+@dataclass(frozen=True, eq=False)
+class _Pattern:
+    """Keys before numbers of one digit, some of them negative.
+
+    Attributes:
+        keys: in order.
+        zeros: the bytes of the dictionary with 0 for every digit.
+        digits: where in them the digits stand.
+        signs: 1 or -1 for each.
+    """
+
+    keys: _Keys
+    zeros: NDArray[np.uint8]
+    digits: NDArray[np.intp]
+    signs: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, keys: _Keys, zeros: Sequence[bytes]) -> _Pattern:
+        """The pattern of those keys, before "0" or "-0"."""
+        entries = [b"'%b': %b" % entry for entry in zip(keys.spelt, zeros, strict=True)]
+        return cls(
+            keys,
+            np.frombuffer(b"{" + b", ".join(entries) + b"}", dtype=np.uint8),
+            np.cumsum([len(entry) + 2 for entry in entries]) - 2,
+            np.array([_SIGNS[zero] for zero in zeros], dtype=np.int8),
+        )
+
+    def digits_of(self, texts: list[bytes]) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
+        """Which of some texts of this length have this pattern, and the numbers of those."""
+        together = np.frombuffer(b"".join(texts), np.uint8).reshape(len(texts), -1)
+        differ = together ^ self.zeros
         values = differ[:, self.digits]  # "0" and a digit differ by the digit's value
         differ[:, self.digits] = 0
-        fits = (values.max(axis=1, initial=0) <= 9) & (differ.max(axis=1) == 0)
-        numbers = np.array(rows)
-        self.put(scores, numbers[fits], values[fits])
-        return numbers[~fits].tolist()
+        fits = (values.max(axis=1, initial=0) <= 9) & ~differ.any(axis=1)
+        return fits, values[fits].view(np.int8) * self.signs
 
 
 class DictionaryRows:
-    """Reads dictionaries of ratings; remembers the layouts that it has met."""
+    """Reads dictionaries of ratings; remembers the keys and the patterns that it has met."""
 
     def __init__(self) -> None:
-        self._layouts: dict[bytes, _Layout] = {}
-        self._of_length: defaultdict[int, list[_Layout]] = defaultdict(list)
+        self._keys: dict[bytes, _Keys] = {}
+        self._patterns: defaultdict[int, list[_Pattern]] = defaultdict(list)
 
     def scores(self, texts: list[bytes], human: list[bool]) -> Floats:
         """Scores of some dictionaries.
@@ -114,60 +137,66 @@ class DictionaryRows:
             UnusualError: a text is no such dictionary.
         """
         scores = np.full((len(texts), N_EMOTIONS), np.nan)
+        by_person = np.array(human, dtype=bool)
+        for keys, rows, numbers in self._read(texts):
+            if keys.has_dimensions and by_person[rows].any():
+                raise UnusualError
+            scores[np.ix_(rows, keys.columns)] = numbers[:, keys.places]
+        return scores
+
+    def _read(self, texts: list[bytes]) -> Iterator[tuple[_Keys, list[int], NDArray[np.generic]]]:
+        """The keys of some of the texts, which those are, and their numbers, a row each."""
         by_length: defaultdict[int, list[int]] = defaultdict(list)
         for row, text in enumerate(texts):
             by_length[len(text)].append(row)
-        cut: defaultdict[_Layout, tuple[list[int], list[list[float]]]]
-        cut = defaultdict(lambda: ([], []))
+        cut: defaultdict[_Keys, dict[int, bytes]] = defaultdict(dict)
         for length, rows in by_length.items():
-            for layout in self._of_length[length]:
-                if rows and not (layout.has_dimensions and any(human[row] for row in rows)):
-                    rows = layout.take_digits(texts, rows, scores)
-            for row in rows:
-                layout, values = self._cut(texts[row])
-                if layout.has_dimensions and human[row]:
-                    raise UnusualError
-                cut[layout][0].append(row)
-                cut[layout][1].append(values)
-        for layout, (rows, values) in cut.items():
-            layout.put(scores, rows, np.array(values, dtype=np.float64).reshape(len(rows), -1))
-        return scores
+            patterns, tried = self._patterns[length], 0
+            while rows:
+                if tried == len(patterns):
+                    row = rows.pop()
+                    keys, numbers = self._cut(texts[row])  # may teach a pattern for the others
+                    cut[keys][row] = numbers
+                    continue
+                fits, digits = patterns[tried].digits_of([texts[row] for row in rows])
+                yield patterns[tried].keys, list(compress(rows, fits)), digits
+                rows = list(compress(rows, ~fits))
+                tried += 1
+        for keys, numbers in cut.items():
+            yield keys, list(numbers), _listed(numbers.values(), len(keys.spelt))
 
-    def _cut(self, text: bytes) -> tuple[_Layout, list[float]]:
-        """Layout and values of one dictionary."""
+    def _cut(self, text: bytes) -> tuple[_Keys, bytes]:
+        """Keys of one dictionary, and its numbers with commas between them."""
         pieces = text.split(b"'")
-        keys, rest = pieces[1::2], b"'".join(pieces[2::2])
+        spelt, rest = pieces[1::2], b"'".join(pieces[2::2])
         if len(pieces) % 2 == 0 or pieces[0] != b"{" or rest[:2] != b": " or rest[-1:] != b"}":
             raise UnusualError
-        values = _numbers(rest[2:-1].replace(b", ': ", b","))
-        if len(values) != len(keys):
-            raise UnusualError
-        together = b"'".join(keys)  # looked up in a third of the time of a tuple
-        layout = self._layouts.get(together)
-        if layout is None:
-            self._layouts[together] = layout = _Layout.of(keys)
-        elif len(text) == len(layout.zeros):  # met before: more of them will come
-            alike = self._of_length[len(text)]
-            if layout not in alike and len(alike) < _LAYOUTS_MAX:
-                alike.append(layout)
-        return layout, values
+        numbers = rest[2:-1].replace(b", ': ", b",")
+        together = b"'".join(spelt)  # looked up in a third of the time of a tuple
+        keys = self._keys.get(together)
+        if keys is None:
+            self._keys[together] = keys = _Keys.of(spelt)
+        elif len(numbers) < 3 * len(spelt):  # short, and more of them will come
+            self._learn(keys, numbers, len(text))
+        return keys, numbers
+
+    def _learn(self, keys: _Keys, numbers: bytes, length: int) -> None:
+        zeros = numbers.translate(_ZEROS).split(b",")
+        alike = self._patterns[length]
+        single = _SIGNS.keys() >= set(zeros) and len(zeros) == len(keys.spelt)
+        if single and len(alike) < _PATTERNS_MAX:
+            alike.append(_Pattern.of(keys, zeros))
 
 
-def _numbers(text: bytes) -> list[float]:
-    """Finite numbers between commas; a quote or a colon that is left over is no JSON."""
-    try:
-        listed = "[" + text.decode("ascii") + "]"
-        values, end = _scan(listed, 0)
-        finite = math.isfinite(sum(values))
-    except (ValueError, TypeError, StopIteration, RecursionError, OverflowError):
-        raise UnusualError from None
-    if end != len(listed) or not finite or not _NUMBERS.issuperset(map(type, values)):
+def _listed(rows: Collection[bytes], n: int) -> Floats:
+    """Rows of n finite numbers between commas as an array."""
+    together = b"],[".join(rows)
+    if together.translate(None, _IN_NUMBERS) != b"][" * (len(rows) - 1):
         raise UnusualError
-    return values
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is a name in Python, not a number")
-
-
-_scan = json.JSONDecoder(parse_constant=_no_constant).scan_once
+    try:
+        numbers = np.array(json.loads(b"[[" + together + b"]]"), dtype=np.float64)
+    except (ValueError, OverflowError):  # no numbers, not as many in each row, or too large
+        raise UnusualError from None
+    if numbers.shape[1:] != (n,) or not np.isfinite(numbers).all():
+        raise UnusualError
+    return numbers

@@ -7,17 +7,22 @@ images, so neither a lucky hit nor a bad miss; of equals the first by name.
 from __future__ import annotations
 
 from io import BytesIO
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from emonet_face.taxonomy import EMOTIONS
-from eval_metrics.figure_style import EDGE, STYLE, group, title
+from eval_metrics.figure_style import EDGE, STYLE, group
 from eval_metrics.figures_models import best_model
 from eval_metrics.protocols import Floats, Statistics, references
 
 SHOWN = 12
 """Categories in the figure: those with the largest share of either side."""
+_NOTE = (
+    "compare the order of the bars, not their lengths: unlike the raters' shares a softmax leaves"
+    " no category at 0, and it is nearly flat where scores lie close together, steep where not"
+)
 
 
 def typical_face(statistics: Statistics) -> tuple[str, int] | None:
@@ -49,8 +54,18 @@ def shares(ratings: Floats) -> Floats:
     return ratings / ratings.sum(axis=-1, keepdims=True)
 
 
-def one_face(statistics: Statistics, image: str, model: int, picture: bytes | None) -> Figure:
-    """What people rated and what the model says of one image, beside the image if it is at hand."""
+def one_face(
+    statistics: Statistics, image: str, model: int, picture: bytes | None, category: str | None
+) -> Figure:
+    """What people rated and what the model says of one image, beside the image if it is at hand.
+
+    Args:
+        statistics: of any protocol: the figure holds ratings as they were given.
+        image: its id.
+        model: position in the panel.
+        picture: bytes of an image file.
+        category: the one that the image was asked to show.
+    """
     panel = statistics.panel
     place = panel.images.index(image)
     people = shares(references(panel, "mean")[place])
@@ -63,10 +78,16 @@ def one_face(statistics: Statistics, image: str, model: int, picture: bytes | No
     else:
         shown, axes = figure.subplots(1, 2, width_ratios=(1, 1.5))
         _show(shown, picture)
+        shown.set_title(image, fontsize=8, loc="center", y=-0.07)
     n_people = int(panel.rated[panel.humans, place].sum())
     name = panel.annotators[model]
     bars = (
-        (0.2, people, group(statistics, int(panel.humans[0])), f"{n_people} raters, mean rating"),
+        (
+            0.2,
+            people,
+            group(statistics, int(panel.humans[0])),
+            f"{n_people} raters, mean ratings as shares of their sum",
+        ),
         (-0.2, said, group(statistics, model), f"{name}, softmax of scores"),
     )
     for shift, values, style, label in bars:
@@ -74,11 +95,12 @@ def one_face(statistics: Statistics, image: str, model: int, picture: bytes | No
                   color=STYLE[style].colour, hatch=STYLE[style].hatch, edgecolor=EDGE,
                   linewidth=0.6)  # fmt: skip
     axes.set_yticks(range(len(chosen)), [EMOTIONS[emotion] for emotion in chosen], fontsize=8)
-    axes.set_xlabel("share of the distribution over the 40 categories")
-    axes.legend(loc="lower right", fontsize=8)
-    note = f"the {SHOWN} largest of 40 categories"
-    text = f"A distribution instead of one label: {image}"
-    figure.suptitle(title(text, statistics, note), x=0.01, ha="left", fontsize=11)
+    axes.set_xlabel(f"share of the distribution over the 40 categories, the {SHOWN} largest")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8)  # above: it covers no bar
+    asked = image if category is None else f"a face prompted as {category}"
+    note = fill(_NOTE, 105 if picture else 75)
+    text = f"A distribution instead of one label: {asked}\n{note}"
+    figure.suptitle(text, x=0.01, ha="left", fontsize=10)
     return figure
 
 

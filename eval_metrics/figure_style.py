@@ -1,12 +1,13 @@
 """What the benchmark's figures share: colours, hatches, markers, titles, heat maps.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers; hatches, markers or printed
-numbers say the same once more, so that every figure can be read in grey.
+Colours are those of Okabe and Ito (and one of Paul Tol's), told apart by colour-blind readers;
+hatches, markers or printed numbers say the same once more, so that every figure can be read in
+grey.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -19,6 +20,9 @@ from eval_metrics.protocols import Floats, Statistics
 NOTICE = "simulated raters on schematic faces - a demonstration"
 EDGE = "#333333"
 UNDEFINED = "#D0D0D0"
+_BELOW_TICKS, _LABEL_LINE = 3.4, 1.6
+"""Distance of a legend below the axis, for the ticks and for each line of the label under them, in
+sizes of the legend's letters."""
 LEGIBLE = 30
 """Columns of a heat map up to which its cells have room for a number."""
 
@@ -49,12 +53,13 @@ MEMBERS = (
     ("#D55E00", "s", "--"),
     ("#009E73", "^", "-."),
     ("#CC79A7", "D", ":"),
-    ("#000000", "v", (0, (5, 1))),
+    ("#882255", "v", (0, (5, 1))),
     ("#56B4E9", "P", (0, (3, 1, 1, 1))),
     ("#E69F00", "X", (0, (1, 1))),
     ("#7F7F7F", "*", (0, (7, 2, 1, 2))),
 )
-"""Colour, marker and dashes of the lines of one panel, in order; a ninth begins again."""
+"""Colour, marker and dashes of the lines of one panel, in order; a ninth begins again. None is
+black, which is the raters' mean."""
 
 SETTINGS = {
     "hatch.linewidth": 0.6,
@@ -94,6 +99,19 @@ def patch(colour: str, hatch: str, label: str) -> Patch:
     return Patch(facecolor=colour, hatch=hatch, edgecolor=EDGE, label=label)
 
 
+def legend_below(axes: Axes, n_columns: int = 3, **options: Any) -> None:
+    """A legend under the axis label, where it covers nothing that is drawn.
+
+    Args:
+        axes: their label is set already.
+        n_columns: of its entries, at most.
+        options: of `Axes.legend`, e.g. handles.
+    """
+    far = _BELOW_TICKS + _LABEL_LINE * (1 + axes.get_xlabel().count("\n"))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=far, fontsize=8,
+                ncols=n_columns, **options)  # fmt: skip
+
+
 def heat(axes: Axes, values: Floats, label: str, blank: Floats | None = None) -> None:
     """A heat map from light to dark; an undefined cell is grey and hatched.
 
@@ -120,7 +138,7 @@ def heat(axes: Axes, values: Floats, label: str, blank: Floats | None = None) ->
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
     if np.nanmin(values, initial=0.0) < 0:
         ticks = [tick for tick in bar.get_ticks() if 0 <= tick <= high + 1e-9]
-        bar.set_ticks(ticks, labels=["≤ 0" if tick == 0 else f"{tick:.1f}" for tick in ticks])
+        bar.set_ticks(ticks, labels=["≤ 0" if tick == 0 else f"{tick:g}" for tick in ticks])
     bar.set_label(f"{label} (hatched: undefined)")
 
 

@@ -24,7 +24,7 @@ from eval_metrics.figures_models import (
 )
 from eval_metrics.figures_reliability import krippendorff_alpha
 from eval_metrics.figures_slices import divided, slice_figure
-from eval_metrics.prompted import Prompts, read_picture
+from eval_metrics.prompted import Prompts, read_category, read_picture
 from eval_metrics.protocols import Statistics
 from eval_metrics.slices import Slices
 
@@ -84,7 +84,8 @@ def _of_images(
     face = typical_face(statistics) if len(statistics.panel.models) else None
     if face is not None:
         picture = None if repo is None else read_picture(repo, face[0])
-        figures.append(("one_face", lambda: one_face(statistics, *face, picture)))
+        category = None if repo is None else read_category(repo, face[0])
+        figures.append(("one_face", lambda: one_face(statistics, *face, picture, category)))
     return _noted(statistics, figures)
 
 

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval_metrics.emonet_face_agreement.agreement import nan_mean
-from eval_metrics.figure_style import EDGE, STYLE, group, heat, model_names, title
+from eval_metrics.figure_style import EDGE, STYLE, group, heat, model_names, short, title
+from eval_metrics.groups import figure_name
 from eval_metrics.protocols import Floats, Statistics, people_pairs
 
 _BOXES = "box: middle half of the values, bar: median, whiskers: up to 1.5 box lengths"
@@ -20,7 +21,8 @@ def agreement_by_group(statistics: Statistics) -> Figure:
     pairs = kappa[people_pairs(people)]
     own = [("all pairs of raters", pairs, group(statistics, people[0]))]
     own += [(panel.annotators[p], kappa[p, people], group(statistics, p)) for p in people]
-    groups = [(name, statistics.agreement[who], name) for name, who in statistics.groups.items()]
+    groups = [(figure_name(name), statistics.agreement[who], name)
+              for name, who in statistics.groups.items()]  # fmt: skip
 
     rows = len(own), len(groups)
     figure = Figure(figsize=(8.5, 0.36 * sum(rows) + 2.2), layout="constrained")
@@ -54,7 +56,7 @@ def _boxes(axes: Axes, entries: list[tuple[str, Floats, str]]) -> None:
     axes.set_yticks(list(places), [name for name, _, _ in entries])
     axes.axvline(0, color="#777777", linewidth=0.8, zorder=0)
     for place, row in zip(places, values, strict=True):
-        text = f"median {np.median(row):.2f}, n = {len(row)}" if len(row) else "undefined"
+        text = f"median {short(np.median(row))}, n = {len(row)}" if len(row) else "undefined"
         axes.text(1.01, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 

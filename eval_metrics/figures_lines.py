@@ -1,6 +1,7 @@
 """Line graphs over the categories: people with people, and models with people.
 
-Categories stand in falling order of the raters' own agreement, which is the grey band of both.
+Categories stand in falling order of the raters' own agreement, which both show: its range over the
+raters as a grey band, its mean as a black line on top.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from numpy.typing import NDArray
 from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import nan_mean
 from eval_metrics.figure_style import MEMBERS, short_name, title
+from eval_metrics.groups import figure_name
 from eval_metrics.protocols import Floats, Statistics, people_pairs
 
-_BAND = "raters: range and mean"
+RANGE, MEAN = "raters: range", "raters: mean"
+"""Entries of the legends."""
 
 
 def human_human_lines(statistics: Statistics) -> Figure:
     """Every rater's mean kappa with the other raters, on each category."""
     people = statistics.panel.humans.tolist()
     order, figure, (axes,) = _frame(statistics, 1, height=3.4)
-    _lines(axes, statistics, people, order)
+    _lines(axes, statistics, people, order, width=0.7)
     axes.set_title(title("Agreement of raters with each other, per category", statistics))
     return figure
 
@@ -33,8 +36,8 @@ def model_human_lines(statistics: Statistics) -> Figure:
     groups = {name: who for name, who in statistics.groups.items() if not people & set(who)}
     order, figure, panels = _frame(statistics, len(groups), height=1.8)
     for axes, (name, models) in zip(panels, groups.items(), strict=True):
-        _lines(axes, statistics, models, order)
-        axes.set_title(name, fontsize=10)
+        _lines(axes, statistics, models, order, width=1.2)
+        axes.set_title(figure_name(name), fontsize=10)
     text = title("Agreement of models with human raters, per category", statistics)
     figure.suptitle(text, x=0.01, ha="left", fontsize=11)
     return figure
@@ -67,17 +70,21 @@ def _band(axes: Axes, statistics: Statistics, order: NDArray[np.intp]) -> None:
         function(people[:, defined], axis=0) for function in (np.nanmin, np.nanmax)
     )
     places = np.arange(len(order))
-    axes.fill_between(places, low, high, color="#D9D9D9", linewidth=0, zorder=1, label=_BAND)
-    axes.plot(places, nan_mean(people, axis=0), color="white", linewidth=2.2, zorder=2)
+    axes.fill_between(places, low, high, color="#D9D9D9", linewidth=0, zorder=1, label=RANGE)
+    axes.plot(places, nan_mean(people, axis=0), color="black", linewidth=2.2, zorder=4, label=MEAN)
 
 
 def _lines(
-    axes: Axes, statistics: Statistics, annotators: list[int], order: NDArray[np.intp]
+    axes: Axes,
+    statistics: Statistics,
+    annotators: list[int],
+    order: NDArray[np.intp],
+    width: float,
 ) -> None:
     for number, annotator in enumerate(annotators):
         colour, marker, dashes = MEMBERS[number % len(MEMBERS)]
         values: Floats = statistics.agreement[annotator][order]
         axes.plot(range(len(order)), values, color=colour, marker=marker, linestyle=dashes,
-                  markersize=4, linewidth=1.1, zorder=3,
+                  markersize=3.5, linewidth=width, zorder=3,
                   label=statistics.panel.annotators[annotator])  # fmt: skip
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)

@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 
 from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import nan_mean
@@ -15,20 +17,25 @@ from eval_metrics.figure_style import (
     group,
     heat,
     is_baseline,
+    legend_below,
     model_names,
     patch,
     short_name,
     title,
 )
 from eval_metrics.figures_reliability import TIER_STYLE, tier_label
+from eval_metrics.groups import figure_name
 from eval_metrics.protocols import TIERS, Floats, Statistics, tier_of
+
+_NAME = 7
+"""Size of the letters that name a point."""
 
 
 def spearman_bars(statistics: Statistics, level: float) -> Figure:
     """Mean correlation of each model with the raters' median, with its interval."""
     means = statistics.spearman["median"].means
     order = sorted(means, key=lambda model: np.nan_to_num(means[model].value, nan=-2.0))
-    figure = Figure(figsize=(8.5, 0.36 * len(order) + 1.9), layout="constrained")
+    figure = Figure(figsize=(8.5, 0.36 * len(order) + 2.2), layout="constrained")
     axes = figure.add_subplot()
     for place, model in enumerate(order):
         value, (low, high) = means[model].value, means[model].interval
@@ -45,9 +52,11 @@ def spearman_bars(statistics: Statistics, level: float) -> Figure:
     axes.axvline(0, color="#777777", linewidth=0.8)
     axes.set_ylim(-0.6, len(order) - 0.4)
     axes.margins(x=0.1)
-    shown = list(dict.fromkeys(group(statistics, model) for model in reversed(order)))
-    handles = [patch(STYLE[name].colour, STYLE[name].hatch, name) for name in shown]
-    axes.legend(handles=handles, loc="lower right")
+    shown = dict.fromkeys(
+        group(statistics, model) for model in reversed(order) if not np.isnan(means[model].value)
+    )
+    handles = [patch(STYLE[name].colour, STYLE[name].hatch, figure_name(name)) for name in shown]
+    legend_below(axes, handles=handles)
     axes.set_xlabel(f"mean Spearman correlation over categories, {level:.0%} interval")
     axes.set_title(title("Correlation of models with the raters' median", statistics))
     return figure
@@ -105,9 +114,10 @@ def reliability_and_performance(statistics: Statistics) -> Figure:
                markeredgecolor=EDGE, label=tier_label(name))
         for name, _ in TIERS
     ]  # fmt: skip
-    axes.legend(handles=handles, title="reliability", loc="lower right")
+    legend_below(axes, handles=handles, title="reliability")
     left_out = len(EMOTIONS) - len(defined)
-    note = f"{left_out} categories undefined on one side" if left_out else ""
+    words = "category" if left_out == 1 else "categories"
+    note = f"{left_out} {words} undefined on one side" if left_out else ""
     text = "Reliability of the ratings and agreement of the best model, per category"
     axes.set_title(title(text, statistics, note))
     _label(axes, x, y, defined.tolist())
@@ -117,15 +127,17 @@ def reliability_and_performance(statistics: Statistics) -> Figure:
 def _label(axes: Axes, x: Floats, y: Floats, chosen: list[int]) -> None:
     """Name the points, each at the first of some places around it where nothing stands yet.
 
-    Places are offsets in points (1/72 inch), so that they hold at any resolution.
+    Places are offsets in points (1/72 inch), so that they hold at any resolution. A white outline
+    keeps names legible where a line of the axes runs behind them.
     """
     axes.figure.draw_without_rendering()  # limits and sizes are settled from here on
     pixels = axes.transData.transform(np.column_stack([x[chosen], y[chosen]]))
     points = pixels * 72 / axes.figure.dpi
+    panel = axes.bbox.extents * 72 / axes.figure.dpi
     taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in points]
     for emotion, (px, py) in zip(chosen, points, strict=True):
         name = short_name(EMOTIONS[emotion])
-        width, height = 3.9 * len(name), 8.0
+        width, height = TextPath((0, 0), name, size=_NAME).get_extents().width + 3, 8.0
         spots = [
             (dx if dx > 0 else dx - width, dy - height / 2)
             for reach in range(6, 90, 7)
@@ -133,7 +145,11 @@ def _label(axes: Axes, x: Floats, y: Floats, chosen: list[int]) -> None:
                            (reach, -reach), (-reach, -reach))
         ]  # fmt: skip
         boxes = [(px + dx, py + dy, px + dx + width, py + dy + height) for dx, dy in spots]
-        free = [place for place, box in enumerate(boxes) if not _meets(box, taken)]
+        free = [
+            place
+            for place, box in enumerate(boxes)
+            if _within(box, panel) and not _meets(box, taken)
+        ]
         place = free[0] if free else 0
         taken.append(boxes[place])
         left, low = spots[place]
@@ -141,7 +157,13 @@ def _label(axes: Axes, x: Floats, y: Floats, chosen: list[int]) -> None:
         lead = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3}
         axes.annotate(name, (x[emotion], y[emotion]), (left if left > 0 else left + width, low),
                       textcoords="offset points", ha="left" if left > 0 else "right", va="bottom",
-                      fontsize=7, in_layout=False, arrowprops=lead if far else None)  # fmt: skip
+                      fontsize=_NAME, in_layout=False, arrowprops=lead if far else None,
+                      path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
+
+
+def _within(box: tuple[float, ...], panel: Floats) -> bool:
+    left, low, right, high = box
+    return panel[0] < left and panel[1] < low and right < panel[2] and high < panel[3]
 
 
 def _meets(box: tuple[float, ...], taken: list[tuple[float, ...]]) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from emonet_face.taxonomy import EMOTIONS
-from eval_metrics.figure_style import EDGE, patch, title
+from eval_metrics.figure_style import EDGE, legend_below, patch, title
 from eval_metrics.protocols import TIERS, Statistics, tier_of
 
 TIER_STYLE = {
@@ -36,8 +36,8 @@ def krippendorff_alpha(statistics: Statistics, level: float) -> Figure:
     axes.axvline(0, color=EDGE, linewidth=0.8)
     axes.set_yticks(range(len(order)), [EMOTIONS[emotion] for emotion in order], fontsize=8)
     axes.set_ylim(-0.7, len(order) - 0.3)
-    axes.legend(handles=[patch(*TIER_STYLE[name][:2], tier_label(name)) for name, _ in TIERS],
-                title="reliability", loc="lower right")  # fmt: skip
+    handles = [patch(*TIER_STYLE[name][:2], tier_label(name)) for name, _ in TIERS]
+    legend_below(axes, handles=handles, title="reliability")
     axes.set_xlabel(f"Krippendorff's alpha (interval), {level:.0%} interval over images")
     axes.set_title(title("How far the raters agree on each category", statistics))
     return figure

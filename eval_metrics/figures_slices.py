@@ -5,21 +5,24 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from eval_metrics.figure_style import MEMBERS, is_baseline, title
+from eval_metrics.figure_style import MEMBERS, is_baseline, legend_below, title
 from eval_metrics.protocols import Statistics
 from eval_metrics.slices import ANCHOR, MIN_IMAGES, Slice, Slices
 
 MAX_MODELS = 4
 """Models in the figure, best first; the table has all."""
+_APART, _REACH = 0.3, 0.68
+"""Marks of a row, whose distance from the next row is 1: how far apart at most, and altogether."""
 
 
 def slice_figure(statistics: Statistics, slices: Slices, level: float) -> Figure:
-    """Kappa less that of random slices of the same size, for people and the best models.
+    """Column `difference` of the table of slices, for people and the best models.
 
-    Of the attributes that divide the images (`divided`), at least one is needed. One panel an
-    attribute, one row a slice, with intervals; a filled marker where the difference is significant
-    over all slices of the annotator.
+    It is kappa less the mean of random slices of the same size. Of the attributes that divide the
+    images (`divided`), at least one is needed. One panel an attribute, one row a slice, with
+    intervals; a filled marker where the difference is significant over all slices of the annotator.
     """
     best, n_models = _best(statistics)
     chosen = [ANCHOR, *best]
@@ -45,10 +48,12 @@ def slice_figure(statistics: Statistics, slices: Slices, level: float) -> Figure
         axes.set_title(f"prompted {attribute}" if attribute != "generator" else attribute,
                        fontsize=10)  # fmt: skip
     for attribute in (longest, *others[-1:]):
-        panels[attribute].set_xlabel(f"difference of weighted kappa, {level:.0%} interval")
-    figure.legend(*panels[longest].get_legend_handles_labels(), loc="outside lower center",
-                  ncols=len(chosen), fontsize=8)  # fmt: skip
-    note = "kappa less that of random slices as large; filled: adjusted p below .05"
+        panels[attribute].set_xlabel(
+            f"difference: weighted kappa less that of\nrandom slices as large, {level:.0%} interval"
+        )
+    panels[longest].xaxis.set_major_locator(MaxNLocator(5))  # shared by the other panels
+    legend_below(panels[longest], min(3, len(chosen)))
+    note = "filled: adjusted p below .05"
     if len(best) < n_models:
         note += f"; the {len(best)} best of {n_models} models"
     text = "Agreement by what the prompts asked for (never observed)"
@@ -79,12 +84,13 @@ def _panel(
     values: list[str],
     chosen: list[int],
 ) -> None:
+    step = min(_APART, _REACH / max(1, len(chosen) - 1))
     for number, annotator in enumerate(chosen):
         colour, marker, _ = MEMBERS[number] if annotator != ANCHOR else ("#6A6A6A", "o", "-")
         name = "raters with each other"
         if annotator != ANCHOR:
             name = statistics.panel.annotators[annotator]
-        shift = 0.36 - 0.72 * number / max(1, len(chosen) - 1)
+        shift = step * ((len(chosen) - 1) / 2 - number)
         axes.plot([], [], marker, color=colour, markerfacecolor="white", label=name)
         for place, value in enumerate(reversed(values)):
             one = found[annotator, value]

@@ -74,6 +74,17 @@ def group_of(annotator: str, human: bool) -> str:
     return "Other Models"
 
 
+def figure_name(group: str) -> str:
+    """A group as the figures name it; tables and `results.json` keep the published names.
+
+    In a figure by itself "Our Models" would be taken for those of whoever made the figure.
+
+    >>> figure_name("Our Models"), figure_name("VLMs Zero-Shot")
+    ('Empathic Insight Models', 'VLMs Zero-Shot')
+    """
+    return "Empathic Insight Models" if group == "Our Models" else group
+
+
 def members(annotators: tuple[str, ...], human: list[bool]) -> dict[str, list[int]]:
     """Group -> positions of its annotators, in the order of `GROUPS`; empty groups are left out."""
     found: dict[str, list[int]] = {name: [] for name in GROUPS}

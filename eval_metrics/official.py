@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from emonet_face.look_ahead import look_ahead
 from eval_metrics.emonet_face_agreement.agreement import (
     alpha_of_sums,
     alpha_parts,
@@ -44,7 +45,8 @@ from eval_metrics.protocols import (
     people_ratings,
 )
 
-_RESAMPLES = 16  # gathered at a time: fits the CPU cache
+_DRAWN = 500  # resamples at a time: so many that handing them over costs nothing
+_GATHERED = 16  # of them at a time: so few that their rows fit the CPU cache
 
 
 def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -> Statistics:
@@ -121,7 +123,7 @@ class _Resampling:
             nothing = np.nan, np.nan
             return Difference(len(first), len(second), np.nan, nothing, *nothing)
         drawn = _drawn_pair(self.seed, self.n_resamples, len(first), len(second))
-        samples = first[drawn[0]].mean(axis=1) - second[drawn[1]].mean(axis=1)
+        samples = np.take(first, drawn[0]).mean(axis=1) - np.take(second, drawn[1]).mean(axis=1)
         return Difference(
             len(first),
             len(second),
@@ -151,28 +153,42 @@ def _alpha(panel: Panel, resampling: _Resampling) -> tuple[Floats, Floats]:
     """Interval alpha of the people and its bootstrap over images, category by category.
 
     One generator runs through the categories, so each has draws of its own: 100 million at the
-    published size. They are drawn one category ahead, beside the sums. What an image adds to the
-    sums stands in one row of 32 bytes, which numpy gathers at once.
+    published size. They are drawn ahead, beside the sums.
     """
     ratings, _ = people_ratings(panel)
     parts = np.stack(alpha_parts(ratings), axis=-1)  # (n_images, 40, 4)
     alpha = alpha_of_sums(*np.moveaxis(parts.sum(axis=0), -1, 0))
-    intervals = np.full((len(alpha), 2), np.nan)
-    if not len(parts):
+    n_images, n_emotions = parts.shape[:2]
+    intervals = np.full((n_emotions, 2), np.nan)
+    if not n_images:
         return alpha, intervals
-    draw = partial(resampling.generator().integers, len(parts))
-    size = resampling.n_resamples, len(parts)
-    sums, once = np.empty((resampling.n_resamples, 4)), np.ones(len(parts))
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        coming = ahead.submit(draw, size=size)
-        for emotion in range(len(alpha)):
-            drawn, coming = coming.result(), ahead.submit(draw, size=size)
+    sums = np.empty((resampling.n_resamples, 4))
+    pieces = [sums[start : start + _DRAWN] for start in range(0, len(sums), _DRAWN)]
+    shapes = ((len(piece), n_images) for _ in range(n_emotions) for piece in pieces)
+    draw = partial(resampling.generator().integers, 0, n_images)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        draws = look_ahead(draw, shapes, ahead=2, pool=pool)
+        for emotion in range(n_emotions):
             of_image = np.ascontiguousarray(parts[:, emotion])
-            for start in range(0, len(sums), _RESAMPLES):
-                rows = slice(start, start + _RESAMPLES)
-                sums[rows] = once @ np.take(of_image, drawn[rows], axis=0, mode="clip")
+            for piece in pieces:
+                piece[:] = _sums_over(next(draws), of_image)
             intervals[emotion] = resampling.interval(alpha_of_sums(*sums.T))
     return alpha, intervals
+
+
+def _sums_over(drawn: NDArray[np.int64], of_image: Floats) -> Floats:
+    """What some resamples, (n, n_images) places drawn, add up of (n_images, 4): (n, 4).
+
+    An image's four numbers are one row of 32 bytes, which numpy gathers at once.
+    """
+    sums, once = np.empty((len(drawn), 4)), np.ones(len(of_image))
+    gathered = np.empty((_GATHERED, *of_image.shape))
+    for start in range(0, len(drawn), _GATHERED):
+        some = drawn[start : start + _GATHERED]
+        rows = gathered[: len(some)]
+        np.take(of_image, some, axis=0, mode="clip", out=rows)
+        np.matmul(once, rows, out=sums[start : start + _GATHERED])
+    return sums
 
 
 def _group_differences(

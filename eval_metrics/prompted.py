@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.quiet_datasets import without_bars
 
 if TYPE_CHECKING:
@@ -73,6 +74,16 @@ def read_prompts(repo: str) -> Prompts | None:
     return Prompts(values, len(images))
 
 
+def read_category(repo: str, image_id: str) -> str | None:
+    """The category that one image of config `hq` was asked to show; None where none is known.
+
+    Raises:
+        EmoNetFaceError: as `read_picture`.
+    """
+    value = _cell(_load(repo, ["image_id", "prompted_emotion"]), repo, image_id)
+    return EMOTIONS[value] if isinstance(value, int) else value
+
+
 def read_picture(repo: str, image_id: str) -> bytes | None:
     """The bytes of one picture of config `hq`; None where the repo holds only its ratings.
 
@@ -82,13 +93,21 @@ def read_picture(repo: str, image_id: str) -> bytes | None:
     from datasets import Image
 
     dataset = _load(repo, ["image_id", "image"])
+    if dataset is not None:
+        dataset = dataset.cast_column("image", Image(decode=False))
+    picture = _cell(dataset, repo, image_id)
+    return picture and picture["bytes"]
+
+
+def _cell(dataset: Dataset | None, repo: str, image_id: str) -> Any:
+    """What an image has in the column beside `image_id`; None where there is no such column."""
     if dataset is None:
         return None
     ids = dataset.with_format("arrow")["image_id"][:].to_pylist()
     if image_id not in ids:
         raise EmoNetFaceError(f"{repo}: config 'hq' has no image {image_id!r}")
-    picture = dataset.cast_column("image", Image(decode=False))[ids.index(image_id)]["image"]
-    return picture and picture["bytes"]
+    (column,) = set(dataset.column_names) - {"image_id"}
+    return dataset[ids.index(image_id)][column]
 
 
 def _load(repo: str, columns: list[str]) -> Dataset | None:

@@ -22,6 +22,7 @@ from eval_metrics.emonet_face_agreement.agreement import (
     nan_mean,
     nan_median,
     pairwise_kappa,
+    shared_images,
     spearman,
 )
 from eval_metrics.groups import members
@@ -186,9 +187,8 @@ def pair_kappas(levels: Floats, present: NDArray[np.bool_]) -> Floats:
         (A, A, 40), symmetric; NaN on the diagonal and where undefined.
     """
     kappa = pairwise_kappa(levels.swapaxes(0, 1))
-    seen = np.moveaxis(present, 2, 0).astype(np.float32)
-    shared = np.moveaxis(seen @ seen.swapaxes(1, 2), 0, 2)
-    kappa[np.broadcast_to(shared < MIN_SHARED_IMAGES, kappa.shape)] = np.nan
+    few = shared_images(present.swapaxes(0, 1)) < MIN_SHARED_IMAGES
+    kappa[np.broadcast_to(few, kappa.shape)] = np.nan
     kappa[np.diag_indices(len(kappa))] = np.nan
     return kappa
 

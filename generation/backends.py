@@ -59,14 +59,12 @@ class Picture:
             its values are no numbers. It is then asked for again.
         flagged: the verdict of the backend's safety checker; None where it has none.
         facts: further keys of its sidecar; `build big` must know them.
-        made: further keys of "generation" in its sidecar.
     """
 
     image: Image.Image | None
     fault: str | None = None
     flagged: bool | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    made: dict[str, Any] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -101,8 +99,9 @@ class Backend(Protocol):
     def load(self) -> None:
         """Get ready; called once in each process that makes pictures."""
 
-    def circumstances(self) -> dict[str, Any]:
-        """Where it runs: device and versions (JSON values); asked after `load`."""
+    def circumstances(self, request: Request) -> dict[str, Any]:
+        """What else to keep of how a picture was made (JSON values): "versions", by name, device,
+        how its prompt was read. Asked when the picture is written, with `overlap` in a thread."""
 
     def make(self, requests: Sequence[Request], size: int) -> list[Picture]:
         """One picture a request, in order, `size` pixels square.

@@ -21,6 +21,9 @@ from generation.schematic import draw
 _COLUMNS = 11
 _GAP = 8
 _PAPER, _TEXT, _RULE = (255, 255, 255), (52, 54, 62), (150, 154, 164)
+_CAPTION, _HEADING = 0.133, 0.142
+"""Sizes of the letters in sides of a face: the largest with which "Disappointment" is no wider than
+a face and "Cognitive States and Processes" no wider than the two faces under it."""
 _MADE_BY = "emonet-face contact sheet"
 _NEUTRAL = "No emotion"
 _NOTE = "Schematic faces, drawn from facial action units: illustrations, no photographs."
@@ -67,9 +70,9 @@ def contact_sheet(
     """
     person = {"ethnicity": ethnicity, "age": age, "gender": gender, "seed": seed}
     rows = pack_rows()
-    small = ImageFont.load_default(max(8, round(face * 0.095)))
-    large = ImageFont.load_default(max(9, round(face * 0.125)))
-    heading, line = round(large.size * 1.9), round(small.size * 1.15)
+    small = ImageFont.load_default(max(8, round(face * _CAPTION)))
+    large = ImageFont.load_default(max(9, round(face * _HEADING)))
+    heading, line = round(large.size * 1.7), round(small.size * 1.15)
     captions = {
         name: caption_lines(name, small, face) for row in rows for _, names in row for name in names
     }
@@ -95,7 +98,7 @@ def contact_sheet(
                 )
                 x += face + _GAP
         top += height
-    pen.text((_GAP, top), _NOTE, fill=_RULE, font=small)
+    pen.text((_GAP, top), _NOTE, fill=_TEXT, font=small)
     return sheet
 
 

@@ -5,8 +5,8 @@ safetensors files only. Every picture has a random generator of its own, on the 
 noise is the same in any batch and on any device; what the network makes of it may still differ in
 the last digits with batch size, device and versions, all of which the sidecar records.
 
-Text encoders read so many tokens and no more, CLIP 77. A prompt that is longer loses its end there;
-its sidecar then names the tokenizers that cut it, as "prompt_cut_by" in "generation".
+The sidecar of a prompt that was too long for a text encoder names the tokenizers that cut it
+(`prompt_readers`), as "prompt_cut_by" in "generation"; at the end of the run it is said how many.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from emonet_face.errors import EmoNetFaceError
 from generation.backends import OutOfMemory, Picture, Request
 from generation.diffusers_models import INDEX, find_model, first_line, is_text_to_image
 from generation.marking import TRAINED
+from generation.prompt_readers import PromptReaders
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 """auto: bfloat16 on an accelerator, float32 on a CPU."""
@@ -83,6 +84,7 @@ class DiffusersBackend:
         self._call = _defaults(self._pipeline_class) | _given(steps, guidance)
         self._scheduler, self._dtype = scheduler, _dtype_name(dtype, device)
         self._pipeline: Any = None
+        self._readers: Any = None
         self._check_arguments()
 
     @property
@@ -140,11 +142,12 @@ class DiffusersBackend:
             "options": self._options,
         }
 
-    def circumstances(self) -> dict[str, Any]:
-        return self._circumstances
+    def circumstances(self, request: Request) -> dict[str, Any]:
+        cut = self._readers.cut_by(request.record.text)
+        return ({"prompt_cut_by": cut} if cut else {}) | self._place_and_versions
 
     @cached_property  # looking up versions takes as long as a tiny pipeline's picture
-    def _circumstances(self) -> dict[str, Any]:
+    def _place_and_versions(self) -> dict[str, Any]:
         import torch
 
         names = ("torch", "diffusers", "transformers", "numpy", "pillow")
@@ -184,9 +187,10 @@ class DiffusersBackend:
             pipeline.scheduler = _scheduler(pipeline.scheduler, self._scheduler)
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline.to(place)
+        self._readers = PromptReaders(pipeline, self._options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_pipeline": None}
+        return self.__dict__ | {"_pipeline": None, "_readers": None}
 
     def make(self, requests: Sequence[Request], size: int) -> list[Picture]:
         import torch
@@ -216,35 +220,7 @@ class DiffusersBackend:
                 f" {size} are asked for; sizes must be multiples of what the model works in"
             )
         flags = getattr(made, "nsfw_content_detected", None) or [None] * len(requests)
-        pictures = [_picture(array, flag) for array, flag in zip(values, flags, strict=True)]
-        for request, picture in zip(requests, pictures, strict=True):
-            if cut := self._cut_by(request.record.text):
-                picture.made["prompt_cut_by"] = cut
-        return pictures
-
-    def _cut_by(self, prompt: str) -> list[str]:
-        """The pipeline's tokenizers that take less than the whole prompt."""
-        return [
-            name
-            for name, limit in self._token_limits.items()
-            if len(getattr(self._pipeline, name)(prompt).input_ids) > limit
-        ]
-
-    @cached_property
-    def _token_limits(self) -> dict[str, int]:
-        """How many tokens of a prompt the pipeline reads with each of its tokenizers."""
-        longest = inspect.signature(self._pipeline_class.__call__).parameters.get(
-            "max_sequence_length"
-        )
-        limits = {}
-        for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
-            tokenizer = getattr(self._pipeline, name, None)
-            if tokenizer is None:
-                continue
-            limits[name] = tokenizer.model_max_length
-            if longest is not None and not type(tokenizer).__name__.startswith("CLIP"):
-                limits[name] = self._options.get("max_sequence_length", longest.default)
-        return limits
+        return [_picture(array, flag) for array, flag in zip(values, flags, strict=True)]
 
     def _per_prompt(self, n: int) -> dict[str, Any]:
         """The options; a negative prompt is given once for each prompt."""

@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from emonet_face import outputs
 from generation.claims import ClaimFile
 from generation.reports import write_reports
 from generation.run_folder import CLAIMS, FAILURES, IMAGES, MANIFEST, PLAN, Run
+
+_CUT = (
+    "{:,} of {:,} prompts are longer than a text encoder of the model reads;"
+    " 'prompt_cut_by' in their sidecars says which cut them"
+)
 
 
 def finish(run: Run, claims: ClaimFile, *, report: bool) -> bool:
@@ -31,8 +37,11 @@ def finish(run: Run, claims: ClaimFile, *, report: bool) -> bool:
         if (run.out / MANIFEST).exists():
             close(run)
             return True
-        if not _verified(run, claims):
+        n_cut = _verified(run, claims)
+        if n_cut is None:
             return False
+        if n_cut:
+            print(_CUT.format(n_cut, run.plan["n"]), file=sys.stderr)
         if report:
             write_reports(run)
         _clear(run)
@@ -55,13 +64,16 @@ def reopen(run: Run) -> None:
         os.replace(run.out / MANIFEST, run.out / PLAN)
 
 
-def _verified(run: Run, claims: ClaimFile) -> bool:
-    whole = True
+def _verified(run: Run, claims: ClaimFile) -> int | None:
+    """How many prompts were cut; None where images are damaged or missing."""
+    whole, n_cut = True, 0
     for batch in range(run.n_batches):
-        if run.missing(batch):
+        sidecars = [run.whole_sidecar(index) for index in run.indices(batch)]
+        if None in sidecars:
             claims.reopen(batch)
             whole = False
-    return whole
+        n_cut += sum("prompt_cut_by" in s["generation"] for s in sidecars if s is not None)
+    return n_cut if whole else None
 
 
 def _clear(run: Run) -> None:

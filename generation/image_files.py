@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from generation.attempts import Outcome
     from generation.backends import Backend
     from generation.run_folder import Run
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def render(
@@ -58,9 +62,9 @@ def render(
         "attempt": request.attempt,
         "causes": list(outcome.causes),
         "flagged": picture.flagged,
-        **picture.made,
-        **backend.circumstances(),
+        **backend.circumstances(request),
     }
+    made["versions"] = made["versions"] | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
     if backend.batch_matters:
         made["batch"] = list(outcome.batch)
     sidecar = {"image_id": request.image_id, "sha256": hashlib.sha256(data).hexdigest()}
@@ -72,13 +76,9 @@ def write_image(image: Path, data: bytes, sidecar: Mapping[str, Any]) -> None:
     """The image, then the sidecar that vouches for it."""
     write_whole(image, data)
     # A key a line: as readable as with indents, which the json module writes ten times slower.
-    lines = (f"{json.dumps(key)}: {_json(value)}" for key, value in sidecar.items())
+    lines = (f"{_JSON.encode(key)}: {_JSON.encode(value)}" for key, value in sidecar.items())
     text = "{{\n  {}\n}}\n".format(",\n  ".join(lines))
     write_whole(image.with_suffix(".json"), text.encode())
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -89,8 +89,18 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     aside = path.with_name(f".{path.name}.{PARTIAL}")
     try:
-        aside.write_bytes(data)
+        _write(aside, data)
         os.replace(aside, path)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    """`Path.write_bytes` in half its time: such small files are made by the thousand."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    finally:
+        os.close(file)

@@ -22,8 +22,11 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+import numpy as np
+
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
+from generation.png_file import encode_png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +40,7 @@ SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 """Formats of image files and their suffixes. PNG keeps every pixel value, the others do not."""
 
-_QUALITY = {"jpeg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 92, "method": 4}}
+_OPTIONS = {"jpeg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 92, "method": 4}}
 _PNG_KEYWORD = "XML:com.adobe.xmp"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -53,6 +56,9 @@ _PACKET = f"""\
 </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="r"?>"""
+
+
+_JSON = json.JSONEncoder(allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def xmp_packet(record: Mapping[str, Any], source_type: str) -> bytes:
         "Iptc4xmpExt:AISystemUsed": record.get("generator"),
         "Iptc4xmpExt:AISystemVersionUsed": record.get("revision"),
         "xmp:CreatorTool": f"EmoNet-Face {__version__}",
-        "emonet:PromptRecord": json.dumps(record, allow_nan=False),  # ASCII: nothing XML forbids
+        "emonet:PromptRecord": _JSON.encode(record),  # ASCII: nothing XML forbids
     }
     lines = [f"<{key}>{escape(value)}</{key}>" for key, value in values.items() if value]
     return _PACKET.format(properties="\n".join(lines)).encode()
@@ -133,13 +139,8 @@ def encode(image: Image.Image, image_format: str, packet: bytes) -> bytes:
         image_format: a key of FORMATS.
         packet: of `xmp_packet`.
     """
-    stream = BytesIO()
     if image_format == "png":
-        from PIL.PngImagePlugin import PngInfo
-
-        info = PngInfo()
-        info.add_itxt(_PNG_KEYWORD, packet.decode())
-        image.save(stream, "PNG", pnginfo=info)
-    else:
-        image.save(stream, image_format.upper(), xmp=packet, **_QUALITY[image_format])
+        return encode_png(np.asarray(image), {_PNG_KEYWORD: packet.decode()})
+    stream = BytesIO()
+    image.save(stream, image_format.upper(), xmp=packet, **_OPTIONS[image_format])
     return stream.getvalue()

@@ -30,18 +30,22 @@ with seeds of their own, whose ids never meet.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emonet_face.errors import EmoNetFaceError
 from emonet_face.progress import track
 from emonet_face.ray_cluster import CORES_OF_ACTOR, join_cluster
 from generation.claims import ClaimFile
 from generation.run_folder import CLAIMS
+from generation.work import MOST_FAILURES, FailuresInARow
 
 if TYPE_CHECKING:
-    from generation.work import Work
+    from ray.data import Dataset
 
+    from generation.work import Work
 
 _BLOCKS = 16
 """Portions of work for each actor: the last ones end within a sixteenth of the whole time."""
@@ -59,26 +63,44 @@ class BatchMaker:
 
     def __init__(self, work: Work) -> None:
         self._maker = work.maker()
-        self._claims = ClaimFile(work.run.out / CLAIMS)
+        self._failures = FailuresInARow()
+        self._path = work.run.out / CLAIMS
+        self._claims: ClaimFile | None = None
 
     def __call__(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Make the batches of "id", as far as nobody makes or has made them.
 
         Returns:
-            "id" again, and "failed": how many pictures of each could not be made.
+            "id" again; "failed": how many pictures of each could not be made; "end": why this actor
+            cannot go on, else "". Ray would hand on an error as the text of all its frames.
         """
-        failed = [self._make(int(number)) for number in rows["id"]]
-        return {"id": rows["id"], "failed": np.array(failed)}
+        answers = [self._answer(int(number)) for number in rows["id"]]
+        failed, ends = zip(*answers, strict=True)
+        return {"id": rows["id"], "failed": np.array(failed), "end": np.array(ends, object)}
+
+    def _answer(self, number: int) -> tuple[int, str]:
+        try:
+            return self._make(number), ""
+        except (EmoNetFaceError, OSError) as error:
+            return 0, str(error)
 
     def _make(self, number: int) -> int:
+        if self._claims is None:
+            self._claims = ClaimFile(self._path)
         if not self._claims.claim(number):
             return 0
-        _, failed = self._maker.make(number)()
-        if failed:
+        try:
+            made = self._maker.make(number)
+            self._maker.write([made])
+        except BaseException:
+            self._claims.release(number)
+            raise
+        if made.n_failed:
             self._claims.release(number)
         else:
             self._claims.finish(number)
-        return failed
+        self._failures.count(made)
+        return made.n_failed
 
 
 def share_with_ray(work: Work, claims: ClaimFile, actors: int | None) -> None:
@@ -90,7 +112,9 @@ def share_with_ray(work: Work, claims: ClaimFile, actors: int | None) -> None:
         actors: how many; None: one a GPU of the cluster, or one for each two cores.
 
     Raises:
-        EmoNetFaceError: Ray is not installed.
+        EmoNetFaceError: Ray is not installed, or an actor cannot go on: the backend cannot be
+            loaded, nothing can be written, MOST_FAILURES batches in a row gave no picture, or it
+            died.
     """
     cluster = join_cluster()
     n, failed = work.run.n_batches, set()
@@ -104,8 +128,12 @@ def share_with_ray(work: Work, claims: ClaimFile, actors: int | None) -> None:
             compute=cluster.data.ActorPoolStrategy(size=actors),
             num_gpus=1 if cluster.gpus else 0,
             num_cpus=CORES_OF_ACTOR,
+            max_restarts=MOST_FAILURES,  # of an actor that died; Ray itself never gives up
+            max_task_retries=MOST_FAILURES,
         )
-        for row in track(made.iter_rows(), "batches of faces", n):
+        for row in track(_answers(made), "batches of faces", n):
+            if row["end"]:
+                raise EmoNetFaceError(row["end"])
             if row["failed"]:
                 failed.add(row["id"])
         left = [
@@ -115,3 +143,14 @@ def share_with_ray(work: Work, claims: ClaimFile, actors: int | None) -> None:
             return
         time.sleep(_LOOK_AGAIN)  # other processes are making these
         numbers = cluster.data.from_items([{"id": i} for i in left])
+
+
+def _answers(made: Dataset) -> Iterator[dict[str, Any]]:
+    """What the actors answer; what is wrong with one that does not, in one line."""
+    from ray.exceptions import RayError
+
+    try:
+        yield from made.iter_rows()
+    except RayError as error:
+        last = str(error).strip().splitlines()[-1].strip()  # the others are frames
+        raise EmoNetFaceError(f"an actor of the Ray cluster failed ({last})") from None

@@ -9,8 +9,10 @@ from typing import Any
 
 from emonet_face.errors import EmoNetFaceError
 from generation.attempts import make_all
+from generation.claims import ClaimFile
 from generation.image_files import render, write_image
 from generation.quality import measure
+from generation.run_folder import CLAIMS
 from generation.sidecars import read_sidecar
 from generation.work import Work
 
@@ -58,8 +60,11 @@ def redraw(work: Work, index: int) -> Redrawn:
     (quality,) = measure([outcome.picture.image], work.find_faces)
     data, sidecar = render(run, backend, outcome, quality)
     if not image.exists():
-        write_image(image, data, sidecar)
-        return Redrawn(image, None)
+        with ClaimFile(run.out / CLAIMS) as claims:
+            claims.wait(run.batch_of(index))  # else another process may be writing it right now
+            if not image.exists():
+                write_image(image, data, sidecar)
+                return Redrawn(image, None)
     there = image.read_bytes()
     if there == data:
         return Redrawn(image, True)

@@ -15,6 +15,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -116,7 +117,7 @@ def generate(
     if unused[1] is not None:
         raise EmoNetFaceError(f"engine {engine} has no {unused[0]}: they are of the other engine")
     wanted = None if only is None else Run(out, plan).index_of(only)
-    run = open_run(out, plan)
+    run = open_run(out, plan, before=backend.load if engine == "local" else None)
     if wanted is not None:
         return redraw(Work(run, backend, retries, find_faces), wanted)
     if (run.out / MANIFEST).exists():
@@ -171,7 +172,7 @@ def _plan(
         "balance": list(balance),
         "batch_size": backend.batch_size,
         "recipe": backend.recipe(),
-        "versions": {"emonet-face": __version__, **versions},
+        "versions": {"emonet-face": __version__, **versions, "zlib": zlib.ZLIB_RUNTIME_VERSION},
     }
     try:
         return json.loads(json.dumps(plan, allow_nan=False))  # as it will be read: tuples are lists

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,13 @@ def image_id_of(seed: int, index: int, generator: str = "schematic") -> str:
     >>> image_id_of(7, 12), image_id_of(7, 12, "black-forest-labs/FLUX.1-dev")
     ('schematic-7-000012', 'flux-1-dev-7-000012')
     """
+    return f"{_short_name(generator)}-{seed}-{index:06d}"
+
+
+@lru_cache(maxsize=16)
+def _short_name(generator: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", generator.rstrip("/").rpartition("/")[2].lower()).strip("-")
-    return f"{name or 'model'}-{seed}-{index:06d}"
+    return name or "model"
 
 
 PLAN_KEYS = (
@@ -94,13 +100,22 @@ class Run:
     def request(self, index: int, attempt: int = 0) -> Request:
         return Request(self.image_id(index), self.record(index), self.plan["seed"], attempt)
 
-    def is_whole(self, index: int) -> bool:
-        """Whether an image is there and its sidecar names its sha256 and how it was made."""
+    def whole_sidecar(self, index: int) -> dict[str, Any] | None:
+        """The sidecar of an image that is there; None where it does not name the image's sha256
+        and how it was made."""
+        path = self.image_path(index)
+        if not os.path.exists(path):  # most often, and quicker told than by an error
+            return None
         try:
-            sidecar = read_sidecar(self.image_path(index))
+            sidecar = read_sidecar(path)
         except EmoNetFaceError:
-            return False
-        return all(_has(sidecar.get(name), keys) for name, keys in _REPORTED.items())
+            return None
+        told = all(_has(sidecar.get(name), keys) for name, keys in _REPORTED.items())
+        return sidecar if told else None
+
+    def is_whole(self, index: int) -> bool:
+        """Whether an image and its sidecar are there and fit each other."""
+        return self.whole_sidecar(index) is not None
 
     def missing(self, batch: int) -> list[int]:
         """The images of a batch that are not whole."""
@@ -137,30 +152,41 @@ def begun(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Name and content of the manifest of a run in a folder; (None, {}) where there is no run.
 
     Raises:
-        EmoNetFaceError: the manifest lacks a key that every run has.
+        EmoNetFaceError: the manifest is not JSON, or lacks a key that every run has.
     """
     for name in (MANIFEST, PLAN, MANIFEST):  # it may be renamed between the first two
-        if outputs.made_by(folder, name) == MADE_BY:
-            try:
-                plan = json.loads((folder / name).read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                continue
-            missing = [f"has no {key!r}" for key in PLAN_KEYS if key not in plan]
-            if not missing and type(plan["n"]) is not int:
-                missing = [f"'n' is {plan['n']!r}"]
-            if missing:
-                raise EmoNetFaceError(
-                    f"{folder / name}: {missing[0]}; it is damaged;"
-                    " make the run anew in another folder"
-                )
-            return name, plan
+        try:
+            plan = json.loads((folder / name).read_bytes())
+        except OSError:
+            continue
+        except ValueError as error:
+            raise _damaged(folder / name, f"is not JSON ({error})") from None
+        if not isinstance(plan, dict) or plan.get("made_by") != MADE_BY:
+            continue
+        for key in PLAN_KEYS:
+            if key not in plan:
+                raise _damaged(folder / name, f"has no {key!r}")
+        if type(plan["n"]) is not int:
+            raise _damaged(folder / name, f"'n' is {plan['n']!r}")
+        return name, plan
     return None, {}
 
 
-def open_run(out: Path, plan: Mapping[str, Any]) -> Run:
+def _damaged(path: Path, how: str) -> EmoNetFaceError:
+    return EmoNetFaceError(
+        f"{path}: {how}; it is damaged, or not of a run; make the run in another folder"
+    )
+
+
+def open_run(out: Path, plan: Mapping[str, Any], before: Callable[[], None] | None = None) -> Run:
     """Make the run folder, or make sure that an existing one is of the same run.
 
     Several processes may do so at once: one of them makes it.
+
+    Args:
+        out: the folder.
+        plan: what the run is to be.
+        before: called before a new folder is made: where it raises, nothing is left behind.
 
     Raises:
         EmoNetFaceError: `out` holds something else, or a run with other arguments.
@@ -169,6 +195,8 @@ def open_run(out: Path, plan: Mapping[str, Any]) -> Run:
     outputs.remove_stale(out.parent, out.name)
     outputs.check_replaceable(out, ours=lambda folder: begun(folder)[0] is not None)
     if begun(out)[0] is None:
+        if before is not None:
+            before()
         out.mkdir(parents=True, exist_ok=True)
         _put_new(out / PLAN, plan)
     _, there = begun(out)
@@ -184,7 +212,7 @@ def open_run(out: Path, plan: Mapping[str, Any]) -> Run:
 
 def _put_new(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON to a place where nothing is; where another process was sooner, leave its file."""
-    aside = path.parent.parent / f".{path.parent.name}.{outputs.PARTIAL}-{os.getpid()}"
+    aside = outputs.own_name(path.parent)
     try:
         aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         os.link(aside, path)

@@ -42,7 +42,7 @@ class SchematicBackend:
     def load(self) -> None:
         """Nothing to load."""
 
-    def circumstances(self) -> dict[str, Any]:
+    def circumstances(self, request: Request) -> dict[str, Any]:
         return {"versions": _versions()}
 
     def make(self, requests: Sequence[Request], size: int) -> list[Picture]:

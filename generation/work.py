@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,6 +32,31 @@ _LOOK_AGAIN = 0.2
 _WRITERS_BEHIND = 2
 """Batches that may wait to be written while the next one is made; each holds its pictures."""
 
+_TOGETHER = 2.0
+"""Seconds after which batches are written that were made one after the other without a break.
+
+Work on many pictures in a row takes half the time of the same work between two calls of a pipeline,
+each of which empties the processor's caches; no more than these seconds are lost with the process.
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A batch that has been made, and is not yet written.
+
+    Attributes:
+        number: of the batch.
+        outcomes: (number of the image, what became of it) for those that were missing.
+    """
+
+    number: int
+    outcomes: tuple[tuple[int, Outcome], ...]
+
+    @property
+    def n_failed(self) -> int:
+        """How many there is no picture of."""
+        return sum(outcome.picture.image is None for _, outcome in self.outcomes)
+
 
 class Maker:
     """What one process does for a run; the backend is loaded when the first picture is due.
@@ -50,37 +75,38 @@ class Maker:
         self._retries, self._find_faces = retries, find_faces
         self._loaded = False
 
-    def make(self, batch: int) -> Callable[[], tuple[int, int]]:
+    def make(self, batch: int) -> Made:
         """Make the missing pictures of a batch that this process has claimed.
 
-        Returns:
-            What writes them; it says how many it wrote and how many there is no picture of. The two
-            steps are apart so that the next batch can be made while this one is written.
+        Making and writing are apart so that the next batch can be made while this one is written,
+        and so that quick batches can be written together.
         """
         missing = self._run.missing(batch)
         if not missing:
-            return lambda: (0, 0)
+            return Made(batch, ())
         wanted = self._run.indices(batch) if self._backend.batch_matters else missing
         if not self._loaded:
             self._backend.load()
             self._loaded = True
         requests = [self._run.request(index) for index in wanted]
         outcomes = make_all(self._backend, requests, self._run.plan["size"], self._retries)
-        kept = [(i, o) for i, o in zip(wanted, outcomes, strict=True) if i in missing]
-        return lambda: self._write(kept)
+        kept = (pair for pair in zip(wanted, outcomes, strict=True) if pair[0] in missing)
+        return Made(batch, tuple(kept))
 
-    def _write(self, outcomes: list[tuple[int, Outcome]]) -> tuple[int, int]:
-        made = [
-            (index, outcome) for index, outcome in outcomes if outcome.picture.image is not None
-        ]
+    def write(self, batches: Sequence[Made]) -> None:
+        """Write the pictures of batches, and for those that could not be made, why."""
+        outcomes = [pair for batch in batches for pair in batch.outcomes]
+        made = [pair for pair in outcomes if pair[1].picture.image is not None]
         numbers = measure([outcome.picture.image for _, outcome in made], self._find_faces)
-        for (index, outcome), quality in zip(made, numbers, strict=True):
-            data, sidecar = render(self._run, self._backend, outcome, quality)
+        rendered = [
+            render(self._run, self._backend, outcome, quality)
+            for (_, outcome), quality in zip(made, numbers, strict=True)
+        ]
+        for (index, _), (data, sidecar) in zip(made, rendered, strict=True):
             write_image(self._run.image_path(index), data, sidecar)
         for index, outcome in outcomes:
             if outcome.picture.image is None:
                 self._write_failure(index, outcome)
-        return len(made), len(outcomes) - len(made)
 
     def _write_failure(self, index: int, outcome: Outcome) -> None:
         path = self._run.failure_path(index)
@@ -116,7 +142,7 @@ def share(run: Run, maker: Maker, claims: ClaimFile, *, overlap: bool) -> Iterat
         overlap: write in a thread of its own.
 
     Yields:
-        Each batch as soon as it is seen to be done or has failed, so `run.n_batches` in all.
+        Each batch as soon as it is made, seen to be done or has failed, so `run.n_batches` in all.
 
     Raises:
         EmoNetFaceError: MOST_FAILURES batches in a row gave nothing; or see `Backend.make`.
@@ -124,10 +150,11 @@ def share(run: Run, maker: Maker, claims: ClaimFile, *, overlap: bool) -> Iterat
     """
     seen = bytearray(run.n_batches)  # one byte each: runs may have millions
     with ExitStack() as stack:
-        writing = _Writing(claims, seen, overlap, stack)
+        thread = stack.enter_context(ThreadPoolExecutor(1)) if overlap else None
+        writing = _Writing(maker, claims, seen, thread)
         for number in range(run.n_batches):
             if claims.claim(number):
-                writing.take(number, maker.make(number))
+                writing.take(maker.make(number))
             elif not claims.is_done(number):
                 continue
             seen[number] |= _COUNTED
@@ -137,7 +164,7 @@ def share(run: Run, maker: Maker, claims: ClaimFile, *, overlap: bool) -> Iterat
         for number in range(run.n_batches):
             while not claims.is_done(number) and not seen[number] & _FAILED:
                 if claims.claim(number):
-                    writing.take(number, maker.make(number))
+                    writing.take(maker.make(number))
                     writing.finish()
                 else:
                     time.sleep(_LOOK_AGAIN)
@@ -148,43 +175,74 @@ def share(run: Run, maker: Maker, claims: ClaimFile, *, overlap: bool) -> Iterat
 _COUNTED, _FAILED = 1, 2
 
 
-class _Writing:
-    """Batches that are made and not yet written."""
+class FailuresInARow:
+    """Says when a process should give up; see MOST_FAILURES."""
 
-    def __init__(self, claims: ClaimFile, seen: bytearray, overlap: bool, stack: ExitStack) -> None:
-        self._claims, self._seen = claims, seen
-        self._waiting: deque[tuple[int, Future[tuple[int, int]]]] = deque()
-        self._thread = stack.enter_context(ThreadPoolExecutor(1)) if overlap else None
-        self._in_a_row = 0
+    def __init__(self) -> None:
+        self._n = 0
 
-    def take(self, number: int, write: Callable[[], tuple[int, int]]) -> None:
-        """Write a batch now or soon."""
-        if self._thread is None:
-            self._settle(number, *write())
-            return
-        self._waiting.append((number, self._thread.submit(write)))
-        while len(self._waiting) > _WRITERS_BEHIND:
-            self._settle_first()
+    def count(self, made: Made) -> None:
+        """Take in what became of the next batch.
 
-    def finish(self) -> None:
-        """Wait until all is written."""
-        while self._waiting:
-            self._settle_first()
-
-    def _settle_first(self) -> None:
-        number, written = self._waiting.popleft()
-        self._settle(number, *written.result())
-
-    def _settle(self, number: int, n_made: int, n_failed: int) -> None:
-        if not n_failed:
-            self._in_a_row = 0
-            self._claims.finish(number)
-            return
-        self._seen[number] |= _FAILED
-        self._claims.release(number)
-        self._in_a_row = 0 if n_made else self._in_a_row + 1
-        if self._in_a_row >= MOST_FAILURES:
+        Raises:
+            EmoNetFaceError: it is the last of MOST_FAILURES in a row that gave nothing.
+        """
+        nothing = bool(made.outcomes) and made.n_failed == len(made.outcomes)
+        self._n = self._n + 1 if nothing else 0
+        if self._n >= MOST_FAILURES:
             raise EmoNetFaceError(
                 f"{MOST_FAILURES} batches in a row gave no picture; the causes are in {FAILURES}/"
                 " of the run, which the same call goes on with"
             )
+
+
+class _Writing:
+    """Batches that are made and not yet written; this process keeps their claims for so long."""
+
+    def __init__(
+        self, maker: Maker, claims: ClaimFile, seen: bytearray, thread: ThreadPoolExecutor | None
+    ) -> None:
+        self._maker, self._claims, self._seen, self._thread = maker, claims, seen, thread
+        self._together: list[Made] = []
+        self._behind: deque[tuple[Made, Future[None]]] = deque()
+        self._last = time.monotonic()
+        self._failures = FailuresInARow()
+
+    def take(self, made: Made) -> None:
+        """Write a batch now or soon."""
+        if self._thread is not None:
+            self._behind.append((made, self._thread.submit(self._maker.write, [made])))
+            while len(self._behind) > _WRITERS_BEHIND:
+                self._settle_first()
+            return
+        self._together.append(made)
+        if made.n_failed or time.monotonic() - self._last > _TOGETHER:
+            self._write_together()
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+        self._write_together()
+        while self._behind:
+            self._settle_first()
+
+    def _write_together(self) -> None:
+        if not self._together:
+            return
+        self._maker.write(self._together)
+        for made in self._together:
+            self._settle(made)
+        self._together.clear()
+        self._last = time.monotonic()
+
+    def _settle_first(self) -> None:
+        made, written = self._behind.popleft()
+        written.result()
+        self._settle(made)
+
+    def _settle(self, made: Made) -> None:
+        if made.n_failed:
+            self._seen[made.number] |= _FAILED
+            self._claims.release(made.number)
+        else:
+            self._claims.finish(made.number)
+        self._failures.count(made)

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import made_by, new_folder, write_json
+from emonet_face.simulated import beside, model_is_simulated
 from emonet_face.taxonomy import as_json
 
 MADE_BY = "emonet-face page"
@@ -25,8 +26,11 @@ HERE = Path(__file__).parent
 SHARED = ("predict_onnx.py", "face_crops.py")
 """Files that the page shares with the model repo and with `predict`; they lie beside app.py."""
 
+DEMONSTRATION = "demonstration.md"
+"""What page and card say of a model that was trained on simulated raters."""
 FILES = (
-    "app.py", "bars.py", "page.css", "page.png", "notice.md", "requirements.txt", "README.md",
+    "app.py", "bars.py", "page.css", "page.png", "notice.md", DEMONSTRATION, "requirements.txt",
+    "README.md",
 )  # fmt: skip
 
 
@@ -35,30 +39,36 @@ def stage_space(out: Path, model_id: str) -> None:
 
     Args:
         out: folder; an earlier one of this function is replaced.
-        model_id: Hub id of the model the Space shows, ORG/NAME.
+        model_id: Hub id of the model the Space shows, ORG/NAME. Where its folder NAME lies beside
+            `out`, as products do, and its record names simulated raters, the Space says so; the
+            page itself asks the model that it loads.
 
     Raises:
-        EmoNetFaceError: the id is none, or `out` exists and is something else.
+        EmoNetFaceError: the id is none, `out` exists and is something else, or the record of the
+            model beside it cannot be used.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", model_id, re.ASCII) or Path(model_id).is_dir():
         raise EmoNetFaceError(
             f"{model_id}: a Space loads its model from the Hub; give an id ORG/NAME"
         )
     with new_folder(out, lambda folder: made_by(folder, RECORD) == MADE_BY) as folder:
-        _fill(folder, model_id)
+        _fill(folder, model_id, model_is_simulated(beside(out, model_id)))
 
 
-def _fill(folder: Path, model_id: str) -> None:
+def _fill(folder: Path, model_id: str, simulated: bool | None) -> None:
     for name in FILES:
         shutil.copyfile(HERE / "space" / name, folder / name)
     for name in SHARED:
         shutil.copyfile(HERE / name, folder / name)
     readme = folder / "README.md"
-    notice = (folder / "notice.md").read_text(encoding="utf-8").strip()
-    text = readme.read_text(encoding="utf-8")
-    text = text.replace("MODEL_ID", model_id).replace("NOTICE", notice)
+    notice, demonstration = (
+        (folder / name).read_text(encoding="utf-8").strip() for name in ("notice.md", DEMONSTRATION)
+    )
+    text = readme.read_text(encoding="utf-8").replace("MODEL_ID", model_id)
+    text = text.replace("NOTICE", f"{demonstration}\n\n{notice}" if simulated else notice)
     readme.write_text(text, encoding="utf-8")
-    write_json(folder / RECORD, {"made_by": MADE_BY, "model": model_id, "taxonomy": as_json()})
+    record = {"made_by": MADE_BY, "model": model_id, "simulated": simulated}
+    write_json(folder / RECORD, {**record, "taxonomy": as_json()})
 
 
 def serve(model: str, port: int) -> int:
@@ -85,7 +95,7 @@ def serve(model: str, port: int) -> int:
         "GRADIO_SERVER_PORT": str(port),
     }
     with TemporaryDirectory(prefix="emonet-face-page-") as folder:
-        _fill(Path(folder), model)
+        _fill(Path(folder), model, simulated=None)  # the page asks the model; nobody reads this
         try:
             done = subprocess.run(
                 [sys.executable, "app.py"], cwd=folder, env=os.environ | settings, check=False

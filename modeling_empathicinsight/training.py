@@ -18,7 +18,7 @@ import torch
 
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.outputs import check_replaceable
+from emonet_face.outputs import check_replaceable, made_by
 from modeling_empathicinsight import neutral
 from modeling_empathicinsight.backbone import Backbone, load_backbone
 from modeling_empathicinsight.configuration_empathicinsight import HIDDEN_SIZES
@@ -38,6 +38,7 @@ from modeling_empathicinsight.repository import (
     output_names,
     write_model_repo,
 )
+from modeling_empathicinsight.tower import RECORD as TOWER_RECORD
 from modeling_empathicinsight.training_checkpoint import unfinished
 from modeling_empathicinsight.training_data import TrainingData
 from modeling_empathicinsight.training_files import files_of, watching
@@ -120,7 +121,7 @@ def train(
             "size": recipe.size,
             "recipe": recipe.record(),
             "outputs": len(names),
-            "backbone": _portable(vectors.metadata),
+            "backbone": _portable(vectors.metadata) | _made_here(tower),
             "embeddings_sha256": plan["embeddings"],
             "neutral_source": source,
             "stages": stages.reports,
@@ -166,6 +167,12 @@ def _portable(metadata: dict[str, Any]) -> dict[str, Any]:
     kept = {key: metadata.get(key) for key in ("revision", "tower_sha256", "size", "dim", "dtype")}
     name = metadata.get("backbone", "")
     return {"name": name if kept["revision"] else Path(name).name, **kept}
+
+
+def _made_here(tower: Backbone) -> dict[str, str]:
+    """`made_by` of a demonstration tower of `tower`; nothing of any other."""
+    maker = made_by(Path(tower.name), TOWER_RECORD)
+    return {"made_by": maker} if maker else {}
 
 
 def _neutral_means(heads: EmpathicInsightHeads, data: TrainingData) -> tuple[list[float], str]:

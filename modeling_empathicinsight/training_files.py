@@ -2,7 +2,8 @@
 
 - `curves.csv`: stage, epoch, learning rate, output, mean loss on training and on held-out images.
 - `curves.png`: the same, each head a thin line, their mean a thick one; dots are the epochs whose
-  weights were kept. Simulated labels are named as such.
+  weights were kept. The first epoch may lie above what is shown, and a note says so. Simulated
+  labels are named as such.
 - `validation.csv`: the tables of training.json, a row per stage and output.
 
 While heads learn, the same numbers go to TensorBoard's event files where a folder is given.
@@ -14,11 +15,13 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from emonet_face.errors import EmoNetFaceError
+from modeling_empathicinsight.heads_training import HUBER_DELTA
 from modeling_empathicinsight.stage_run import Curves, Fit
 from modeling_empathicinsight.training_stages import OUTPUTS, Stages
 
@@ -120,21 +123,57 @@ def _figure(stages: Stages) -> bytes:
                 line = [losses[output] for losses in found[side]]
                 axes.plot(found["epoch"], _plotted(line), color=colour, lw=0.4, alpha=0.35)
             mean = [_mean(losses) for losses in found[side]]
-            label = f"{side.replace('_', '-')} images"
+            label = f"{side.replace('_', '-')} images: mean"
             axes.plot(found["epoch"], mean, color=colour, lw=2.2, label=label)
         report = stages.reports[stage]
         kept = _kept(report, found)
         axes.scatter(*kept, color="tab:orange", s=5, alpha=0.8, label="a head's epoch that is kept")
         title = TITLES[stage] + (", simulated labels" if _simulated(report) else "")
-        axes.set(title=title, xlabel="epoch", ylabel="mean loss, each head a thin line")
-        axes.set_ylim(bottom=0)
+        axes.plot([], [], color="tab:gray", lw=0.6, label="one head")
+        axes.set(title=title, xlabel="epoch", ylabel=loss_name(stage, stages.reports))
+        top, note = view(found)
+        axes.set_ylim(0, top)
+        axes.text(1, 1, note, transform=axes.transAxes, ha="right", va="top", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     if curves:
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
     return data.getvalue()
+
+
+def loss_name(stage: str, reports: dict[str, Any]) -> str:
+    """What a stage's loss is, in words: for the axis of its curves."""
+    report = reports[stage]
+    if stage == "ratings":
+        return {
+            "huber": f"mean Huber loss (delta {HUBER_DELTA:g}) of a rating",
+            "mae": "mean absolute error of a rating",
+        }[report["loss"]]
+    name = "mean log loss of an answer" + (", both sides alike" if report["balance"] else "")
+    if reports["ratings"]["run"] and report["anchor"]:
+        name += f"\n+ {report['anchor']:g} x squared change of the scores"
+    return name
+
+
+def view(found: Curves) -> tuple[float | None, str]:
+    """Top of the loss axis and a note: a head's first epoch does not press all others together.
+
+    Returns:
+        What holds every line after the first epoch and the means in it, with 5 % to spare, and
+        which loss lies above; None and no note where there is no later epoch.
+    """
+    first = [loss for side in SIDES for loss in found[side][0] if loss is not None]
+    means = [_mean(found[side][0]) for side in SIDES]
+    later = [
+        loss for side in SIDES for losses in found[side][1:] for loss in losses if loss is not None
+    ]
+    if not later:
+        return None, ""
+    top = 1.05 * max(later + [mean for mean in means if not isnan(mean)])
+    highest = max(first, default=0.0)
+    return top, f"not shown: epoch 1 up to {highest:.2g}" if highest > top else ""
 
 
 def _simulated(report: dict[str, Any]) -> bool:

@@ -19,9 +19,15 @@ from emonet_face.taxonomy import EMOTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+def _plus(text):
+    """What is rounded to zero has no sign."""
+    return text.lstrip("-") if not text.strip("-0.") else text
+
+
 SHOWN = {
-    "number": lambda v: f"{v:.3f}",
-    "short": lambda v: f"{v:.2f}",
+    "number": lambda v: _plus(f"{v:.3f}"),
+    "short": lambda v: _plus(f"{v:.2f}"),
     "count": lambda v: format(round(v), ","),
     "plain": lambda v: str(int(v)) if v == int(v) else repr(v),
     "percent": lambda v: f"{v * 100:.1f}\xa0%",

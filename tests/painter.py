@@ -61,7 +61,7 @@ class Painter:
     def load(self) -> None:
         pass
 
-    def circumstances(self) -> dict[str, Any]:
+    def circumstances(self, request: Request) -> dict[str, Any]:
         return {"versions": {}}
 
     def make(self, requests: list[Request], size: int) -> list[Picture]:

@@ -43,6 +43,7 @@ from eval_metrics.emonet_face_agreement.agreement import (
     quantile_calibrate,
     resample_weights,
     round_to_levels,
+    shared_images,
     spearman,
     truncate_to_levels,
     weighted_kappa,
@@ -221,6 +222,29 @@ def test_sums_beyond_32_bits_stay_exact():
     expected = sklearn_kappa(ratings[:, 0], ratings[:, 1])
     np.testing.assert_allclose(pairwise_kappa(ratings)[0, 1], [expected], **EXACT)
     np.testing.assert_allclose(weighted_kappa(ratings[:, 0], ratings[:, 1]), [expected], **EXACT)
+    np.testing.assert_allclose(pooled_kappa(ratings[:, 0], ratings[:, 1:]), [expected], **EXACT)
+    # of two raters in both orders: the table and its mirror image
+    both = sklearn_kappa(ratings.swapaxes(1, 2).reshape(-1, 2)[:, [0, 1]].ravel(),
+                         ratings.swapaxes(1, 2).reshape(-1, 2)[:, [1, 0]].ravel())  # fmt: skip
+    np.testing.assert_allclose(human_kappa(ratings), [both], **EXACT)
+
+
+def test_images_in_blocks_give_what_all_give_at_once(monkeypatch):
+    ratings = make_ratings("sparse")
+    pairs, shared = pairwise_kappa(ratings), shared_images(~np.isnan(ratings))
+    rated = ~np.isnan(ratings)
+    np.testing.assert_array_equal(shared, (rated[:, :, None] & rated[:, None]).sum(axis=0))
+    for size in (1, 7, len(ratings)):
+        monkeypatch.setattr(kappas, "_IMAGES", size)
+        np.testing.assert_array_equal(pairwise_kappa(ratings), pairs)
+        np.testing.assert_array_equal(shared_images(rated), shared)
+
+
+def test_columns_ranked_in_blocks_give_what_all_give_at_once(monkeypatch):
+    x, y = make_ratings("sparse"), make_ratings("random", seed=1)
+    whole = spearman(x[:, :, None], y[:, None])
+    monkeypatch.setattr(ranks, "_COLUMNS", 5)
+    np.testing.assert_array_equal(spearman(x[:, :, None], y[:, None]), whole)
 
 
 def test_weights_need_not_be_whole():

@@ -22,6 +22,7 @@ from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import CATEGORIES, EMOTIONS
 from eval_metrics import corrected
+from eval_metrics import official as official_protocol
 from eval_metrics.benchmark import benchmark, notes, summary_rows
 from eval_metrics.figure_style import NOTICE
 from eval_metrics.figures import agreement_by_group, figures_of
@@ -201,6 +202,19 @@ def test_official_alphas_equal_the_reference(official):
                                  strict=True):  # fmt: skip
             same(row[column], value)
         assert row["tier"] == tier_of(number(row["alpha"]))
+
+
+def test_one_stream_of_draws_runs_through_the_categories(tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "hq.csv", quirky_rows())
+    options = {"ratings": path, "protocol": "official", "n_resamples": 25, "figures": False}
+    whole = benchmark(tmp_path / "whole", **options)
+    monkeypatch.setattr(official_protocol, "_DRAWN", 10)  # three pieces a category, the last of 5
+    monkeypatch.setattr(official_protocol, "_GATHERED", 4)
+    assert benchmark(tmp_path / "pieces", **options) == whole
+    expected = OfficialReference(path, EMOTIONS, n_resamples=25).alpha()
+    for row in read(tmp_path / "pieces", "krippendorff_alpha_official"):
+        for column, value in zip(("ci_low", "ci_high"), expected[row["emotion"]][1:], strict=True):
+            same(row[column], value)
 
 
 def test_official_group_differences_equal_the_reference(official):

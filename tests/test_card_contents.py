@@ -151,10 +151,10 @@ def test_the_metrics_example_loads_it_by_the_name_it_has_on_the_hub(products):
 def test_slices_say_whose_agreement_they_are(products):
     whose = {
         "emonet-face": "the raters with each other",
-        "empathicinsight-face-small": "this model",
+        "empathicinsight-face-small": "this model with the raters",
     }
     for name, words in whose.items():
-        assert f"Weighted kappa of {words}" in card_of(products[name]).marked
+        assert f"Agreement of {words} on the images" in card_of(products[name]).marked
 
 
 ODD = {
@@ -209,6 +209,16 @@ def test_a_picture_of_somebody_else_is_not_overwritten(products, tmp_path):
     (repo / PICTURE).write_bytes(b"mine")
     with pytest.raises(EmoNetFaceError, match="was not made by this command"):
         render_card(repo)
+
+
+def test_the_citation_says_what_the_other_pages_say():
+    root = METRIC.parents[1]
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    (state,) = re.findall(rf"^## {re.escape(citation['version'])} \((.+)\)$", changes, re.M)
+    assert citation.get("date-released") == (None if state == "unreleased" else state)
+    assert "it carries neither" in citation["message"]
+    assert "this repository carries none of them" in (root / "README.md").read_text("utf-8")
 
 
 def test_the_collection_fits_the_hub():

@@ -119,7 +119,7 @@ def test_a_model_card_from_config_and_training(tmp_path):
         "run": True,
         "annotators": ["simulated-vlm"],
         "images": {"training": 1080, "held_out": 120},
-        "held_out": {"mae": 0.3584},
+        "held_out": {"mae": 0.3584, "mae_of_mean": 0.6171},
     }
     repo = _model(tmp_path, stages={"ratings": ratings, "votes": {"run": False}})
     render_card(repo)
@@ -128,12 +128,117 @@ def test_a_model_card_from_config_and_training(tmp_path):
     assert front["pipeline_tag"] == "image-classification"
     words = " ".join(body.split())
     assert "Stage `ratings`: 1,080 images, 120 more held out; labels by simulated-vlm." in words
-    assert "mae 0.358" in body
+    assert "| `ratings` | mean absolute error of the ratings | 0.617 | 0.358 |" in body
     assert "Stage `votes`: not run." in body
     assert "96 → 128 → 32 → one score" in body
     assert "(batch, 96)" in body
     assert SIMULATED in body
     assert "## Results" not in body
+
+
+def test_what_a_stage_changed_is_a_table_and_many_raters_are_counted(tmp_path):
+    votes = {
+        "run": True,
+        "annotators": [f"simulated-human-{n}" for n in range(1, 8)],
+        "images": {"training": 360, "held_out": 40},
+        "held_out": {"log_loss_before": 0.5775, "ratings_mae_before": 0.351, "log_loss": 0.536,
+                     "ratings_mae": 0.3787},
+    }  # fmt: skip
+    repo = _model(tmp_path, stages={"ratings": {"run": False}, "votes": votes})
+    body = render_card(repo).read_text()
+    assert "labels by 7 simulated raters." in body
+    assert "simulated-human-3" not in body
+    rows = [line for line in body.splitlines() if line.startswith("| `votes` |")]
+    assert rows == [
+        "| `votes` | log loss of the votes | 0.578 | 0.536 |",
+        "| `votes` | mean absolute error of the ratings, 40 categories | 0.351 | 0.379 |",
+    ]
+    votes["annotators"][0] = "human-1"
+    (repo / "training.json").write_text(json.dumps({"stages": {"votes": votes}}))
+    assert "labels by 7 raters, some of them simulated." in render_card(repo).read_text()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tower", "licence"),
+    [
+        (
+            {"name": "tower", "revision": None, "made_by": "emonet-face tower"},
+            "small demonstration tower, trained here",
+            "CC BY 4.0, as the heads",
+        ),
+        (
+            {"name": "tower", "revision": None},
+            "`tower`, a folder; where it came from is not recorded",
+            "that of its source, which is not recorded",
+        ),
+        (
+            {"name": "google/siglip2-x", "revision": "abc"},
+            "`google/siglip2-x`, revision `abc`",
+            "Apache-2.0 (SigLIP 2, Google)",
+        ),
+    ],
+)
+def test_the_tower_is_what_the_record_shows(tmp_path, backbone, tower, licence):
+    body = render_card(_model(tmp_path, backbone=backbone)).read_text()
+    assert f"| vision tower | {tower} |" in body
+    assert f"| vision tower | {licence} |" in body
+
+
+def test_a_model_of_simulated_raters_does_not_have_the_published_ones_name(tmp_path):
+    for name, demo in (("simulated-vlm", True), ("human-1", False)):
+        (tmp_path / name).mkdir()
+        repo = _model(tmp_path / name, stages={"ratings": {"annotators": [name]}})
+        write_evaluation(repo, {"corrected": ROWS}, level=0.9, seed=1, annotator="a model")
+        render_card(repo)
+        assert ("# EmpathicInsight-Face Small (demo)\n" in _body(repo)) == demo
+        assert _front(repo)["model-index"][0]["name"].endswith("(demo)") == demo
+
+
+@pytest.mark.parametrize(
+    ("names", "creators"),
+    [
+        (("simulated-human-1", "simulated-human-9"), ["machine-generated"]),
+        (("human-1", "human-2"), ["expert-generated"]),
+        (("human-1", "somebody"), ["expert-generated", "other"]),
+        (("simulated-human-1", "human-1"), ["expert-generated", "machine-generated"]),
+    ],
+)
+def test_the_front_matter_does_not_make_programs_experts(tmp_path, names, creators):
+    ratings = [
+        Rating(f"{i}.png", str(i), rater, True, Scores([float(i)] * 40))
+        for i in range(3)
+        for rater in names
+    ]
+    write_ratings(tmp_path / "r.csv", ratings)
+    build_hq(tmp_path / "r.csv", tmp_path / "emonet-face")
+    render_card(tmp_path / "emonet-face")
+    assert _front(tmp_path / "emonet-face")["annotations_creators"] == creators
+    lines = _body(tmp_path / "emonet-face").partition("## Who annotated\n\n- ")[2].splitlines()
+    first = next((i for i, name in enumerate(names) if name.startswith("simulated")), None)
+    assert ("programs" in lines[0]) == (first is not None)
+    assert ("each rater moved a slider" in "\n".join(lines)) == ("human-1" in names)
+
+
+def test_what_rounds_to_zero_has_no_sign(tmp_path):
+    repo = _dataset(tmp_path)
+    row = ROWS[0] | {"weighted_kappa": -0.0004, "weighted_kappa_ci": [-0.0011, -0.00049]}
+    write_evaluation(repo, {"corrected": [row]}, level=0.9, seed=1)
+    body = render_card(repo).read_text()
+    assert "| a model | 0.000 | [-0.001,\N{NO-BREAK SPACE}0.000] |" in body
+
+
+def test_long_tables_are_folded_so_that_results_are_near(tmp_path):
+    repo = _dataset(tmp_path)
+    write_evaluation(repo, {"corrected": ROWS}, level=0.9, seed=1)
+    render_card(repo)
+    body = _body(repo)
+    unfolded = re.sub(r"<details>.*?</details>", "", body.partition("## Results")[0], flags=re.S)
+    tables = re.findall(r"(?:^\|.*\n)+", unfolded, re.M)
+    assert max(table.count("\n") for table in tables) < 25
+    assert body.count("<details>") == body.count("</details>") >= 1
+    for fold in re.findall(r"<details>.*?</details>", body, re.S):
+        assert re.match(r"<details><summary>[^\n]+</summary>\n\n\|", fold)
+        assert fold.endswith("|\n\n</details>")
 
 
 @pytest.mark.parametrize("make", [_dataset, _model])

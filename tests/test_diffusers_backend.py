@@ -6,6 +6,7 @@ pytest tests/test_diffusers_backend.py
 from __future__ import annotations
 
 import json
+import logging
 import os
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -160,14 +161,47 @@ def test_a_prompt_that_is_cut_is_recorded_and_goes_into_a_dataset(runs, folders,
         assert set(sidecar["generation"]["prompt_cut_by"]) >= {"tokenizer", "tokenizer_2"}
     backend = backend_of(folders, "sd3")
     backend.load()
-    assert backend._cut_by("short") == []
-    assert backend._cut_by("x" * 60) == ["tokenizer_3"]
-    assert backend._cut_by("x" * 100) == ["tokenizer", "tokenizer_2", "tokenizer_3"]
+    cut_by = backend._readers.cut_by
+    assert cut_by("short") == []
+    assert cut_by("x" * 60) == ["tokenizer_3"]
+    assert cut_by("x" * 100) == ["tokenizer", "tokenizer_2", "tokenizer_3"]
     labels = tmp_path / "labels.jsonl"
     lines = [{"image": p.name, "annotator": "a", "scores": {"Awe": 1}} for p in images]
     labels.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     report = build_big(out, tmp_path / "emonet-face", labels=labels)
     assert (report.rows, report.n_rejected) == ({"big": 5}, 0)
+
+
+def test_cut_prompts_are_counted_once_a_run_and_not_told_at_each_call(folders, tmp_path, capsys):
+    told = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger("diffusers")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    try:
+        backend = backend_of(folders, "flux", batch_size=1, steps=1)
+        capsys.readouterr()
+        generate(3, tmp_path / "run", backend=backend, size=64)
+        printed = capsys.readouterr().err
+        logging.getLogger(type(backend._pipeline).__module__).warning("something else")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert told == ["something else"]
+    said = "3 of 3 prompts are longer than a text encoder of the model reads"
+    assert printed.count(said) == 1
+    generate(3, tmp_path / "run", backend=backend, size=64)
+    assert capsys.readouterr().err == "", "nothing was made"
+
+
+def test_a_device_that_is_not_there_leaves_no_folder(folders, tmp_path, capsys):
+    arguments = ["generate", "--n", "2", "--backend", "diffusers", "--model", str(folders["flux"])]
+    device = f"cuda:{torch.cuda.device_count()}"
+    assert main([*arguments, "--device", device, "--out", str(tmp_path / "run")]) == 2
+    assert f"device {device!r} cannot be used" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_scheduler(folders, tmp_path):

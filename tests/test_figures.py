@@ -32,11 +32,17 @@ from eval_metrics.emonet_face_agreement.agreement import nan_mean
 from eval_metrics.figure_face import one_face, shares, softmax, typical_face
 from eval_metrics.figure_style import LEGIBLE, MEMBERS, STYLE, heat, short_name
 from eval_metrics.figures import draw_all, figures_of
-from eval_metrics.figures_kappa import pairwise_kappa
-from eval_metrics.figures_lines import human_human_lines, model_human_lines
-from eval_metrics.figures_models import best_model, reliability_and_performance, spearman_bars
+from eval_metrics.figures_kappa import agreement_by_group, pairwise_kappa
+from eval_metrics.figures_lines import MEAN, RANGE, human_human_lines, model_human_lines
+from eval_metrics.figures_models import (
+    _label,
+    best_model,
+    reliability_and_performance,
+    spearman_bars,
+)
+from eval_metrics.figures_reliability import krippendorff_alpha
 from eval_metrics.figures_slices import slice_figure
-from eval_metrics.groups import GROUPS
+from eval_metrics.groups import GROUPS, figure_name
 from eval_metrics.panel import RatingTable
 from eval_metrics.prompted import Prompts
 from eval_metrics.protocols import Mean, references
@@ -126,6 +132,65 @@ def test_the_colour_bar_says_that_values_below_0_are_shown_as_0(statistics):
     assert "≤ 0" not in labels
 
 
+def test_ticks_of_the_colour_bar_print_what_they_stand_at():
+    """Up to 0.4 a tall bar has a tick every 0.05; in one decimal two would read the same."""
+    axes = Figure(figsize=(9, 9)).add_subplot()
+    heat(axes, np.array([[-0.1, 0.37]]), "kappa")
+    bar = axes.figure.axes[1]
+    labels = [label.get_text() for label in bar.get_yticklabels()]
+    assert labels[:2] == ["≤ 0", "0.05"]
+    assert [float(label) for label in labels[1:]] == pytest.approx(bar.get_yticks()[1:])
+
+
+def test_a_median_just_below_0_is_no_negative_zero(statistics):
+    kappa = np.full_like(statistics.agreement, -0.001)
+    figure = agreement_by_group(replace(statistics, agreement=kappa))
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts[-1] == "median .00, n = 40"
+    assert not [text for text in texts if "-.00" in text or "-0" in text]
+
+
+# --- legends ---
+
+
+def overlapping(ones, others):
+    """Pairs of artists, one of each list, whose boxes meet on a page that has been drawn."""
+    return [(one, other) for one in ones for other in others
+            if one.get_window_extent().overlaps(other.get_window_extent())]  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", [
+    lambda statistics: spearman_bars(statistics, 0.95),
+    lambda statistics: krippendorff_alpha(statistics, 0.95),
+    reliability_and_performance,
+    lambda statistics: one_face(statistics, "face-00", 4, None, None),
+    lambda statistics: coverage_map({"Indian": 3, "White": 5}, 10),
+])  # fmt: skip
+def test_legends_cover_nothing_that_is_drawn(statistics, draw):
+    figure = draw(statistics)
+    figure.supxlabel("a notice", x=0.01, ha="left")
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert legends
+    drawn = [axes.patch for axes in figure.axes]
+    words = [figure._supxlabel, *(axes.xaxis.label for axes in figure.axes)]
+    words += [label for axes in figure.axes if axes.axison for label in axes.get_xticklabels()]
+    figure.draw_without_rendering()
+    assert not overlapping(legends, drawn + words)
+
+
+def test_a_group_without_a_bar_has_no_entry(statistics):
+    found = statistics.spearman["median"]
+    nothing = {5: Mean(np.nan, (np.nan, np.nan))}
+    assert statistics.panel.annotators[5] == "Random Baseline"
+    changed = replace(statistics, spearman={"median": replace(found, means=found.means | nothing)})
+    for shown, names in (
+        (statistics, ["Empathic Insight Models", "Random Baseline"]),
+        (changed, ["Empathic Insight Models"]),
+    ):
+        legend = spearman_bars(shown, 0.95).axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == names
+
+
 def test_an_undefined_correlation_says_no_more_than_that(statistics):
     found = statistics.spearman["median"]
     nothing = Mean(np.nan, (np.nan, np.nan))
@@ -161,10 +226,25 @@ def _pairs(statistics):
     return nan_mean(statistics.pair_kappa[people[first], people[second]], axis=0)
 
 
+def test_the_mean_of_the_raters_lies_on_top_in_a_colour_of_its_own(statistics):
+    axes = human_human_lines(statistics).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    mean = lines.pop(MEAN)
+    assert [text.get_text() for text in axes.get_legend().get_texts()][:2] == [RANGE, MEAN]
+    raters = [lines[f"human-{i}"] for i in (1, 2, 3, 4)]
+    for line in raters:
+        assert mean.zorder > line.zorder
+        assert mean.get_linewidth() > 2 * line.get_linewidth()
+    assert to_rgb(mean.get_color()) not in [to_rgb(colour) for colour, _, _ in MEMBERS]
+
+
 def test_models_have_a_panel_for_each_group(statistics):
     titles = [axes.get_title(loc="left") or axes.get_title()
               for axes in model_human_lines(statistics).axes]  # fmt: skip
-    assert titles == ["Our Models", "Random Baseline"]
+    assert titles == ["Empathic Insight Models", "Random Baseline"]
+    assert [figure_name(name) for name in GROUPS if name != "Our Models"] == [
+        name for name in GROUPS if name != "Our Models"
+    ]
 
 
 # --- reliability and performance ---
@@ -179,8 +259,21 @@ def test_every_defined_category_is_named_and_no_two_names_overlap(statistics):
     renderer = FigureCanvasAgg(figure).get_renderer()
     # of the text alone: the line to a far point may cross another name
     boxes = [Text.get_window_extent(text, renderer) for text in names]
-    meeting = [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
-    assert len(meeting) <= 1  # widths are estimated when the names are placed
+    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    for text in names:  # an axis at 0 does not strike it through
+        (outline,) = text.get_path_effects()
+        assert outline._gc["foreground"] == "white"
+
+
+def test_the_name_of_a_point_at_the_edge_stays_in_the_panel():
+    figure = Figure()
+    axes = figure.add_subplot(xlim=(0, 1), ylim=(0, 1))
+    _label(axes, np.array([0.01, 0.99]), np.array([0.01, 0.99]), [0, 1])
+    figure.draw_without_rendering()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert axes.bbox.contains(*box.min)
+        assert axes.bbox.contains(*box.max)
 
 
 def test_the_best_model_is_no_baseline_where_there_is_another(statistics):
@@ -208,7 +301,7 @@ def test_one_face_shows_the_shares_of_both_sides(statistics):
     image, model = typical_face(statistics)
     picture = BytesIO()
     Image.new("RGB", (8, 8), "red").save(picture, "PNG")
-    figure = one_face(statistics, image, model, picture.getvalue())
+    figure = one_face(statistics, image, model, picture.getvalue(), "Awe")
     assert len(figure.axes) == 2
     bars = figure.axes[1].containers
     place = statistics.panel.images.index(image)
@@ -217,7 +310,14 @@ def test_one_face_shows_the_shares_of_both_sides(statistics):
     expected = [said[EMOTIONS.index(emotion)] for emotion in emotions]
     assert [bar.get_width() for bar in bars[1]] == pytest.approx(expected)
     assert bars[1].get_label() == "Empathic Insight Face Small, softmax of scores"
-    assert len(one_face(statistics, image, model, None).axes) == 1
+    assert figure.axes[0].get_title() == image
+    title = figure.get_suptitle()
+    assert title.startswith("A distribution instead of one label: a face prompted as Awe\n")
+    assert "compare the order of the bars, not their lengths" in title
+    assert "protocol" not in title
+    bare = one_face(statistics, image, model, None, None)
+    assert len(bare.axes) == 1
+    assert image in bare.get_suptitle()
 
 
 def test_no_face_where_no_model_scores_all_categories(statistics):
@@ -270,10 +370,22 @@ def test_equal_areas_are_equal_on_the_map():
 
 def test_the_map_has_a_bar_for_each_string_and_names_what_it_lacks():
     figure = coverage_map({"Indian": 3, "White": 5}, 10)
-    bars = next(axes for axes in figure.axes if axes.get_xlabel() == "images")
+    label = "images (2 more name no ethnicity)"
+    bars = next(axes for axes in figure.axes if axes.get_xlabel() == label)
     assert [label.get_text() for label in bars.get_yticklabels()] == ["Indian", "White"]
-    assert "2 images name no ethnicity" in bars.get_title(loc="center") + bars.get_title("left")
+    hatched = [[text.get_text() for text in axes.get_legend().get_texts()]
+               for axes in (figure.axes[0], bars)]  # fmt: skip
+    assert hatched == [["evoked by no prompt"], ["names no region"]]
+    assert coverage_map({"Indian": 3}, 3).axes[1].get_legend() is None
     assert "not" in figure.get_suptitle()
+
+
+def test_countries_have_the_colour_that_the_bar_gives_their_number():
+    figure = coverage_map({"Indian": 3, "South Asian": 4}, 7)
+    (bar,) = [axes for axes in figure.axes if "country" in axes.get_xlabel()]
+    (scale,) = [found for found in bar.collections if found.get_array() is not None]
+    filled = [shape.get_facecolor()[0].tolist() for shape in figure.axes[0].collections[1:]]
+    assert filled == [pytest.approx(scale.to_rgba(n)) for n in (4, 7)]
 
 
 def test_no_ring_of_the_map_crosses_the_edge():
@@ -310,6 +422,33 @@ def test_slices_have_a_row_each_and_undivided_attributes_none(statistics, prompt
     many = make(models=tuple(f"model {i}" for i in range(6)))
     slices = slice_statistics(many.panel, prompts, compare(many, **OPTIONS).draws, seed=0)
     assert slice_figure(many, slices, 0.95).get_suptitle().endswith("the 4 best of 6 models")
+
+
+@pytest.mark.parametrize("n_models", [1, 4])
+def test_marks_of_a_slice_stand_together_and_no_words_on_others(n_models):
+    statistics = make(models=tuple(f"a model with a long name {i}" for i in range(n_models)))
+    images = statistics.panel.images
+    prompts = Prompts({
+        "ethnicity": {image: ETHNICITIES[i % 2] for i, image in enumerate(images)},
+        "gender": {image: ("man", "woman")[i // 20] for i, image in enumerate(images)},
+    }, N)  # fmt: skip
+    draws = compare(statistics, **OPTIONS).draws
+    figure = slice_figure(statistics, slice_statistics(statistics.panel, prompts, draws, 0), 0.95)
+    notice = figure.supxlabel("a notice of some length, as of simulated raters", x=0.01, ha="left")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        assert axes.get_xlabel().startswith("difference: weighted kappa less that of\nrandom")
+        marks = [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
+        rows = [sorted(y for y in marks if round(y) == row) for row in (0, 1)]
+        assert [len(row) for row in rows] == [n_models + 1] * 2
+        partners = np.diff(rows).max()
+        assert rows[1][0] - rows[0][-1] > 1.3 * partners
+        labels = [label for label in axes.get_xticklabels() if label.get_text()]
+        assert len(labels) > 2
+        assert not any(overlapping([one], [other]) for one, other in combinations(labels, 2))
+    axes = figure.axes[0]
+    below = [notice, axes.xaxis.label, *axes.get_xticklabels()]
+    assert not overlapping([axes.get_legend()], below)
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_a_run_folder(tmp_path, drawn):
     expected = {"n": 5, "backend": "schematic", "generator": "schematic", "size": 40, "seed": 3}
     expected |= {"format": "png", "balance": [], "batch_size": 8, "recipe": {}}
     assert {key: manifest[key] for key in expected} == expected
-    assert set(manifest["versions"]) == {"emonet-face", "numpy", "pillow"}
+    assert set(manifest["versions"]) == {"emonet-face", "numpy", "pillow", "zlib"}
 
 
 def test_a_sidecar_tells_all_about_its_image(tmp_path, drawn):
@@ -100,7 +100,7 @@ def test_a_sidecar_tells_all_about_its_image(tmp_path, drawn):
     assert {name: made[name] for name in parts} == {name: getattr(record, name) for name in parts}
     seed_of_id = int.from_bytes(hashlib.sha256(b"schematic-3-000001").digest()[:4])
     assert (made["image_seed"], made["attempt"], made["causes"]) == (seed_of_id, 0, [])
-    assert set(made["versions"]) == {"numpy", "pillow"}
+    assert set(made["versions"]) == {"numpy", "pillow", "zlib"}
     pixels = Image.open(image).tobytes()
     assert quality["pixels"] == hashlib.sha256(pixels).hexdigest()
 
@@ -200,6 +200,32 @@ def test_a_run_whose_manifest_lacks_a_key_is_refused_with_its_name(tmp_path, dra
         for use in (lambda: generate(2, out, size=40), lambda: check_finished(out)):
             with pytest.raises(EmoNetFaceError, match=rf"run\.json: {message}; it is damaged"):
                 use()
+
+
+@pytest.mark.parametrize("name", [MANIFEST, PLAN])
+def test_a_manifest_that_is_not_json_is_called_so(tmp_path, drawn, name):
+    out = generate(2, tmp_path / "run", size=40)
+    text = (out / MANIFEST).read_bytes()
+    (out / MANIFEST).unlink()
+    (out / name).write_bytes(text[:100])
+    before = contents(out)
+    for use in (lambda: generate(2, out, size=40), lambda: check_finished(out)):
+        with pytest.raises(EmoNetFaceError, match=rf"{name}: is not JSON \(.*; it is damaged"):
+            use()
+    assert contents(out) == before
+
+
+def test_a_backend_that_cannot_be_loaded_leaves_no_folder(tmp_path):
+    class NoDevice(SchematicBackend):
+        def load(self):
+            raise EmoNetFaceError("device 'cuda:7' cannot be used")
+
+    for only in (None, image_id_of(0, 1)):
+        with pytest.raises(EmoNetFaceError, match="cuda:7"):
+            generate(2, tmp_path / "run", backend=NoDevice(), size=40, only=only)
+    assert not list(tmp_path.iterdir())
+    out = generate(2, tmp_path / "run", size=40)
+    assert generate(2, out, backend=NoDevice(), size=40) == out, "not loaded where nothing is due"
 
 
 @pytest.mark.parametrize("change", [{"quality": {}}, {"generation": [1]}, {"generation": None}])

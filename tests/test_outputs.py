@@ -7,7 +7,7 @@ import os
 import pytest
 from kill_moments import finishes, without_exchange
 
-from emonet_face import EmoNetFaceError
+from emonet_face import EmoNetFaceError, outputs
 from emonet_face.outputs import (
     first_line_has,
     made_by,
@@ -77,6 +77,26 @@ def test_what_a_dead_process_left_aside_is_removed(tmp_path):
     _fill(tmp_path / "out")
     assert not stale.exists()
     assert alive.exists()
+
+
+def test_names_of_another_machine_are_its_own(tmp_path, monkeypatch):
+    """A process of the same number lives there or not: from here nobody can tell."""
+    dead = 2**22 + 1
+    here = outputs.own_name(tmp_path / "out")
+    assert here.name.startswith(".out.partial-")
+    assert here.name.endswith(f"-{os.getpid()}")
+    stale = here.with_name(here.name.replace(str(os.getpid()), str(dead)))
+    monkeypatch.setattr(outputs, "_host", lambda: "another.machine")
+    there = outputs.own_name(tmp_path / "out")
+    assert there != here
+    theirs = there.with_name(there.name.replace(str(os.getpid()), str(dead)))
+    monkeypatch.undo()
+    for folder in (stale, theirs, there):
+        folder.mkdir()
+    _fill(tmp_path / "out")
+    assert not stale.exists()
+    assert theirs.exists()
+    assert there.exists()
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])

@@ -101,6 +101,91 @@ def test_digits_are_taken_from_rows_of_a_known_layout(monkeypatch):
     np.testing.assert_array_equal(found, np.repeat(np.arange(2.0, 8)[:, None], 40, axis=1))
 
 
+def test_a_minus_before_a_digit_is_part_of_the_pattern(monkeypatch):
+    rows = DictionaryRows()
+    texts = [
+        repr(dict.fromkeys(KEYS, level) | {DIMENSIONS[1].key: -3, KEYS[0]: -level or 0}).encode()
+        for level in (1, 2, 3, 4, 5)
+    ]
+    rows.scores(texts[:2], [False, False])
+    monkeypatch.setattr(DictionaryRows, "_cut", None)
+    found = rows.scores(texts[2:], [False] * 3)
+    np.testing.assert_array_equal(found[:, 0], [-3, -4, -5])
+    np.testing.assert_array_equal(found[:, 1:], np.repeat([[3.0], [4.0], [5.0]], 39, axis=1))
+
+
+@pytest.mark.parametrize("size", [1, 3_000, 10_000_000])
+def test_blocks_of_any_size_and_lines_without_quotes(tmp_path, monkeypatch, size):
+    # A dictionary of one key has no comma, so the csv module puts no quotes around it.
+    rows = [*published_rows(4), ("x.png", "few", True, {KEYS[0]: 2}), *published_rows(4, 1)]
+    path = tmp_path / "hq.csv"
+    path.write_text(table(rows))
+    assert path.read_text().count('"') == 2 * (len(rows) - 1)
+    expected = outcome(careful, path)
+    monkeypatch.setattr(ratings_file, "iter_ratings", None)
+    monkeypatch.setattr(ratings_file, "_BYTES", size)
+    assert outcome(read_ratings_file, path) == expected
+
+
+def test_patterns_and_keys_are_few_where_every_row_has_keys_of_its_own():
+    rng = np.random.default_rng(2)
+    rows = DictionaryRows()
+    for _ in range(40):
+        shuffled = [rng.permutation(KEYS).tolist() for _ in range(5)]
+        texts = [repr(dict.fromkeys(keys, 1)).encode() for keys in shuffled for _ in range(3)]
+        assert (rows.scores(texts, [True] * len(texts)) == 1).all()
+    assert max(map(len, rows._patterns.values())) == dictionary_rows._PATTERNS_MAX
+
+
+numbers = st.one_of(
+    st.integers(0, 7),
+    st.integers(-9, 9),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([-0.0, 10**20, 1e-07, 2.5, None, True, float("nan"), "3"]),
+)
+spellings = st.sampled_from([KEYS, [category.name for category in CATEGORIES],
+                             [category.slug for category in CATEGORIES]])  # fmt: skip
+
+
+@st.composite
+def rows_of_any_kind(draw):
+    """Some rows: mostly legal, keys in any order and spelling, now and then a fault."""
+    rows = []
+    for image in range(draw(st.integers(1, 6))):
+        human = draw(st.booleans())
+        keys = draw(st.permutations(draw(spellings)))[: draw(st.sampled_from([1, 2, 39, 40]))]
+        value = draw(st.sampled_from([st.integers(0, 7), st.integers(-3, 7), numbers]))
+        said = {key: draw(value) for key in keys}
+        if draw(st.integers(0, 3)) == 0:
+            said[draw(st.sampled_from([d.key for d in DIMENSIONS]))] = draw(st.integers(-3, 7))
+        name = draw(st.sampled_from([f"{image}.png", f"a/{image}.png", "0.png", "0.jpg", " 1.png"]))
+        annotator = draw(
+            st.sampled_from(["h 1", "h-2", "h\t3", "h,4", "h\x015", " h 6", "h" * 1001])
+        )
+        rows.append((name, annotator, human, said))
+    return rows
+
+
+@settings(deadline=None, max_examples=150)
+@given(rows_of_any_kind(), st.integers(1, 3), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_any_rows_are_read_as_by_the_careful_reader(rows, times, ending, quoted):
+    text = table(rows * times, ending=ending)
+    if quoted:  # around what needs none, too
+        text = text.replace(",True,{", ',"True",{')
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "hq.csv"
+        path.write_text(text, encoding="utf-8", newline="")
+        assert outcome(read_ratings_file, path) == outcome(careful, path)
+
+
+@pytest.mark.parametrize("other", ["b/x.png", "a/x.jpg", "x", " a/x.png"])
+def test_two_names_of_one_stem_are_left_to_the_careful_reader(tmp_path, other):
+    path = tmp_path / "hq.csv"
+    rows = [(image, "h", True, {KEYS[0]: 1, KEYS[1]: 2}) for image in ("a/x.png", other)]
+    path.write_text(table(rows))
+    assert outcome(read_ratings_file, path) == outcome(careful, path)
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -109,6 +194,8 @@ def test_digits_are_taken_from_rows_of_a_known_layout(monkeypatch):
         "{'Anger': -1}", "{'Anger': 1e999}", "{'Anger': 007}", "{'Anger': 1_0}", "{'Anger':3}",
         "{'Anger': " + "9" * 400 + "}", '{"Anger": 3}', "{'Anger': 3, }", "{'Hopelessness': 2}",
         "{'Anger': 1], [2, 'Awe': 3}", "{'Anger': 1, 2}", "{ 'Anger': 3}", "{'Anger': 3}\n",
+        "{'\nAnger': 3, 'Awe': 1}", "{'Anger\r': 3, 'Awe': 1}", "{'Anger': 1,2, 'Awe''Fear': 3}",
+        "{'Anger': -0, 'Awe': -0}", "{'Anger': 1\n, 'Awe': 2}", "{'Anger': 1,, 'Awe': 2}",
         "{'Ang\u00e9r': 3}", "{'Extra Dimensions|Arousal': 9}", "{'Anger': 0x1}", "{'Anger'; 3}",
     ],
 )  # fmt: skip
@@ -128,6 +215,10 @@ def test_odd_dictionaries(tmp_path, odd, human):
         "a.png,h,True,{'Anger': 3},x", "../a.png,h,True,{'Anger': 3}", '"a,b.png",h,True,"{}"',
         "a.png,h,True,\"{'Anger': 3}\"x", "a.png,h,True,\"{'Anger': 3}", "a\r.png,h,True,{}",
         "a.png,h,True,{'Anger': 3\r}", "a.png,\u00e9,True,{'Anger': 3}", "a.png,h\0,True,{}",
+        "a.png,h,True\"{'Anger': 3}\",\nb.png,h,True,\"{'Awe': 1}\"",
+        "a.png,h\n,True,\"{'Awe': 1}\"",
+        "a.png,True\"{'Awe': 1}\"\nx,b.png,h,True,\"{'Awe': 1}\"", "a.png,h,True,\"\"",
+        "a.png,h\x01,True,\"{'Awe': 1, 'Fear': 2}\"", "a.png,h,\"True\",\"{'Awe': 1, 'Fear': 2}\"",
         "a.png,h,True,x\"{'Anger': 3}\"", "a.png,h,True,\"{'Anger':\n 3}\"", '"',
         "a.png," + "h" * 140_000 + ",True,{'Anger': 3}",
     ],

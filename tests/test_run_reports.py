@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter
 from dataset_scripts.big import build_big
 from dataset_scripts.check import check
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.perceptual_hash import perceptual_hashes, reduce
 from emonet_face.taxonomy import EMOTIONS
 from generation import quality
 from generation.annotate import annotate
@@ -117,6 +118,19 @@ def test_sharpness_is_the_variance_of_the_laplacian():
     soft = picture.filter(ImageFilter.GaussianBlur(1))
     assert measure_one(soft)["sharpness"] < measure_one(picture)["sharpness"] / 4
     assert measure_one(Image.new("RGB", (48, 48), (9, 9, 9)))["sharpness"] == 0
+
+
+def test_a_bit_says_whether_a_coefficient_lies_above_their_median():
+    """By the definition: a cosine transform written out, and numpy's median."""
+    pictures = [noise(seed, 64) for seed in range(3)]
+    hashes = perceptual_hashes(np.stack([reduce(picture) for picture in pictures]))
+    cosines = np.cos(np.pi / 64 * np.outer(np.arange(16), np.arange(64) + 0.5))
+    for picture, words in zip(pictures, hashes, strict=True):
+        spectrum = cosines @ reduce(picture).astype(float) @ cosines.T
+        for part, word in ((spectrum[:8, :8], words[:1]), (spectrum, words[1:])):
+            above = part.ravel() > np.median(part.ravel()[1:])
+            assert np.array_equal(np.unpackbits(word.view(np.uint8)), above)
+        assert measure_one(picture)["perceptual_hash"] == words.tobytes().hex()
 
 
 def test_faces_are_counted_and_the_largest_measured():

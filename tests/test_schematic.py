@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFont
 
+from emonet_face.captions import caption_lines
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import EMOTIONS, INDEX
 from generation.action_units import UNITS, activations, on_side
-from generation.contact_sheet import contact_sheet, main, pack_rows
+from generation.contact_sheet import _CAPTION, _GAP, _HEADING, contact_sheet, main, pack_rows
 from generation.displays import DISPLAYS, LITERATURE
 from generation.face_hair import STYLES
 from generation.face_identity import TONES, identity
@@ -354,6 +355,18 @@ def test_the_sheet_shows_every_category_once():
     names = [name for row in pack_rows() for _, group in row for name in group]
     assert sorted(names) == sorted((*EMOTIONS, "Neutral"))
     assert all(sum(len(group) for _, group in row) <= 11 for row in pack_rows())
+
+
+def test_captions_and_headings_of_the_sheet_fit_and_can_be_read_in_the_readme():
+    """GitHub shows the picture about 830 pixels wide; 9 pixels are its smallest letters."""
+    face = 128
+    small, large = (ImageFont.load_default(round(face * part)) for part in (_CAPTION, _HEADING))
+    assert small.size * 830 / contact_sheet(face=face).width > 9
+    for row in pack_rows():
+        for family, names in row:
+            assert large.getlength(family) <= len(names) * (face + _GAP) - _GAP
+            for name in names:
+                assert max(map(small.getlength, caption_lines(name, small, face))) <= face
 
 
 def test_the_committed_sheet_is_the_one_the_code_draws():

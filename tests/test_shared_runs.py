@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 from painter import Painter, gradient
 
@@ -25,8 +27,10 @@ from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import read_image
 from generation import finishing, image_files, work
 from generation.claims import ClaimFile
+from generation.ray_engine import BatchMaker
 from generation.run import MANIFEST, PLAN, check_finished, generate
-from generation.run_folder import CLAIMS, begun
+from generation.run_folder import CLAIMS, Run, begun
+from generation.work import Work
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["generation.run", "generation.schematic", "PIL.PngImagePlugin"])
@@ -106,6 +110,68 @@ def _hold(path, ready):
         assert claims.claim(4)
         ready.set()
         time.sleep(60)
+
+
+def test_a_claim_file_that_says_nothing_goes_with_its_last_user(tmp_path):
+    ready, path = _processes.Event(), tmp_path / "claims"
+    process = start(_hold, path, ready)
+    assert ready.wait(20)
+    ClaimFile(path).close()
+    assert path.exists(), "another process uses it"
+    process.kill()
+    process.join()
+    ClaimFile(path).close()
+    assert not path.exists()
+    with ClaimFile(path) as claims:
+        assert claims.claim(0)
+        claims.finish(0)
+    assert path.read_bytes() == b"\1"
+
+
+def test_a_claim_file_that_was_replaced_is_left_to_its_users(tmp_path):
+    path = tmp_path / "claims"
+    old = ClaimFile(path)
+    path.unlink()
+    path.touch()
+    old.close()
+    assert path.exists()
+
+
+def test_one_image_alone_is_not_written_beside_a_process_that_has_claimed_it(tmp_path):
+    """`--only` waits for the claim, and then finds the picture there."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    backend = Painter(log)
+    generate(9, out, backend=backend, size=32, only="painter-0-000000")
+    assert not (out / CLAIMS).exists()
+    other = start(paint, out, log, 9, 1.0)
+    while not (out / CLAIMS).exists():
+        time.sleep(0.01)
+    time.sleep(0.1)  # it has claimed the first batch and sleeps
+    redrawn = generate(9, out, backend=backend, size=32, only="painter-0-000001")
+    assert redrawn.equal is True, "made meanwhile by the other process"
+    other.join(30)
+    check_run(out, 9)
+
+
+def test_quick_batches_are_written_together_and_slow_ones_at_once(tmp_path, monkeypatch):
+    """Together they take less time; a process that is killed loses no more than _TOGETHER."""
+    sizes, real = [], work.Maker.write
+
+    def write(maker, batches):
+        sizes.append(len(batches))
+        real(maker, batches)
+
+    monkeypatch.setattr(work.Maker, "write", write)
+    whole = generate(12, tmp_path / "quick", backend=Painter(), size=32)
+    assert sizes == [4]
+    sizes.clear()
+    monkeypatch.setattr(work, "_TOGETHER", 0.04)
+    at_once = generate(12, tmp_path / "slow", backend=Painter(seconds=0.05), size=32)
+    assert sizes == [1] * 4
+    sizes.clear()
+    thread = generate(12, tmp_path / "thread", backend=Painter(overlap=True), size=32)
+    assert sizes == [1] * 4
+    assert contents(whole) == contents(at_once) == contents(thread)
 
 
 def test_a_process_takes_over_what_a_killed_one_had_claimed(tmp_path):
@@ -256,17 +322,16 @@ def test_a_manifest_that_is_renamed_while_it_is_looked_for_is_found(tmp_path, mo
     out = tmp_path / "run"
     paint(out, tmp_path / "log", 3)
     (out / MANIFEST).rename(out / PLAN)
-    from generation.run_folder import outputs
+    real = Path.read_bytes
 
-    real = outputs.made_by
+    def read_bytes(path):
+        try:
+            return real(path)
+        finally:
+            if path.name == MANIFEST and (out / PLAN).exists():
+                (out / PLAN).rename(out / MANIFEST)  # another process completes the run just now
 
-    def made_by(folder, name):
-        found = real(folder, name)
-        if name == MANIFEST and (out / PLAN).exists():
-            (out / PLAN).rename(out / MANIFEST)  # another process completes the run just now
-        return found
-
-    monkeypatch.setattr(outputs, "made_by", made_by)
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert begun(out)[0] == MANIFEST
 
 
@@ -320,6 +385,78 @@ def test_an_error_ends_all_workers_with_one_line(tmp_path):
     (out / "images" / "schematic-0-000000.json").rmdir()
     generate(20, out, size=32, workers=1)
     assert contents(out) == contents(generate(20, tmp_path / "new", size=32, workers=1))
+
+
+def test_an_actor_gives_up_as_a_process_does(tmp_path):
+    """Its answers say so: an error would reach the caller as the frames of a traceback."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    with pytest.raises(EmoNetFaceError, match="gave no picture"):
+        generate(60, out, backend=Broken(log), size=32, retries=0)
+    log.write_text("")
+    actor = BatchMaker(Work(Run(out, begun(out)[1]), Broken(log), 0, None))
+    answers = actor({"id": np.arange(work.MOST_FAILURES)})
+    assert answers["failed"].tolist() == [3, 3, 3, 3, 0]
+    assert answers["end"].tolist()[:4] == [""] * 4
+    assert "5 batches in a row gave no picture" in answers["end"][4]
+    with ClaimFile(out / CLAIMS) as claims:
+        assert claims.claim(0), "given back"
+
+
+@pytest.mark.parametrize("where", ["load", "make"])
+def test_what_an_actor_cannot_do_is_its_answer(tmp_path, where):
+    class Unable(Painter):
+        pass
+
+    def fail(*_):
+        raise EmoNetFaceError("no such device") if where == "load" else OSError(28, "disk full")
+
+    setattr(Unable, where, fail)
+    out = tmp_path / "run"
+    generate(6, out, backend=Painter(), size=32)
+    (out / "images" / "painter-0-000001.png").unlink()
+    actor = BatchMaker(Work(Run(out, begun(out)[1]), Unable(), 0, None))
+    answers = actor({"id": np.array([1, 0])})
+    said = {"load": "no such device", "make": "[Errno 28] disk full"}[where]
+    assert answers["end"].tolist() == ["", said]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Broken", "NotLoadable", "Dying"])
+def test_ray_ends_with_one_line(tmp_path, kind):
+    """What always fails, what cannot be loaded, and an actor whose process ends."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    ray.cloudpickle.register_pickle_by_value(sys.modules["painter"])
+    backend = {"Broken": Broken, "NotLoadable": NotLoadable, "Dying": Dying}[kind]()
+    expected = {
+        "Broken": "5 batches in a row gave no picture",
+        "NotLoadable": "no such model",
+        "Dying": "an actor of the Ray cluster failed",
+    }
+    try:
+        with pytest.raises(EmoNetFaceError, match=expected[kind]) as failed:
+            generate(90, tmp_path / "run", backend=backend, size=32, retries=0, engine="ray")
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+        ray.cloudpickle.unregister_pickle_by_value(sys.modules["painter"])
+        ray.shutdown()
+    assert "\n" not in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+
+
+class NotLoadable(Painter):
+    """Whose model is not to be had."""
+
+    def load(self):
+        raise EmoNetFaceError("no such model")
+
+
+class Dying(Painter):
+    """Takes its process with it, as a driver can."""
+
+    def make(self, requests, size):
+        os._exit(1)
 
 
 @pytest.mark.slow

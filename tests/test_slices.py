@@ -13,12 +13,14 @@ import pytest
 from scipy.stats import false_discovery_control
 from sklearn.metrics import cohen_kappa_score
 
+from emonet_face.errors import EmoNetFaceError
+from emonet_face.taxonomy import EMOTIONS
 from eval_metrics.benchmark import benchmark
 from eval_metrics.emonet_face_agreement.agreement import resample_weights
 from eval_metrics.groups import PEOPLE_NAME
 from eval_metrics.image_bootstrap import Draws
 from eval_metrics.panel import Panel
-from eval_metrics.prompted import Prompts, in_order, read_picture, read_prompts
+from eval_metrics.prompted import Prompts, in_order, read_category, read_picture, read_prompts
 from eval_metrics.slices import ANCHOR, MIN_IMAGES, slice_statistics
 
 N = 90
@@ -179,16 +181,18 @@ def face(image, i):
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory):
     """A repo in the form of `build hq`, without pictures."""
-    from datasets import Dataset, Features, List, Value
+    from datasets import ClassLabel, Dataset, Features, List, Value
 
     folder = tmp_path_factory.mktemp("hub") / "emonet-face"
     panel = make_panel(1.0)
     text, vector = Value("string"), List(Value("float32"), length=40)
     entry = {"annotator": text, "scores": vector}
     prompts = {"generator": text, "prompted_ethnicity": text, "prompted_age": Value("int32"),
-               "prompted_gender": text}  # fmt: skip
+               "prompted_gender": text,
+               "prompted_emotion": ClassLabel(names=list(EMOTIONS))}  # fmt: skip
     hq = [
         face(image, i)
+        | {"prompted_emotion": None if i == 1 else i % 40}
         | {
             "ratings": [
                 {"annotator": f"human-{p + 1}", "scores": panel.scores[p, i].tolist()}
@@ -222,6 +226,10 @@ def test_prompts_of_a_repo(repo):
     assert prompts.counts("age") == {"30": 60, "40": 30}
     assert sum(prompts.counts("gender").values()) == prompts.n_images - 5
     assert read_picture(str(repo), "face-00") is None
+    assert read_category(str(repo), "face-41") == EMOTIONS[1]
+    assert read_category(str(repo), "face-01") is None
+    with pytest.raises(EmoNetFaceError, match="has no image 'face-99'"):
+        read_category(str(repo), "face-99")
 
 
 def test_the_benchmark_of_a_repo_has_slices_in_the_corrected_protocol_only(repo, tmp_path):
@@ -243,5 +251,20 @@ def test_the_benchmark_of_a_repo_has_slices_in_the_corrected_protocol_only(repo,
         rows = list(csv.DictReader(stream))
     assert [row["p"] for row in rows] == [str(row["p"]) for row in corrected["slices"]]
     with (tmp_path / "o" / "tables" / "slice_gaps_corrected.csv").open(newline="") as stream:
-        assert len(list(csv.DictReader(stream))) == 2 * 4
+        gaps = list(csv.DictReader(stream))
+    assert len(gaps) == 2 * 4
+    for gap in gaps:  # by the printed columns alone
+        found = {
+            row["value"]: float(row["difference"])
+            for row in rows
+            if (row["annotator"], row["attribute"]) == (gap["annotator"], gap["attribute"])
+        }
+        assert (gap["highest"], gap["lowest"]) == (
+            max(found, key=found.get),
+            min(found, key=found.get),
+        )
+        assert float(gap["gap"]) == pytest.approx(max(found.values()) - min(found.values()))
+    for row in rows:
+        less = float(row["weighted_kappa"]) - float(row["expected_kappa"])
+        assert float(row["difference"]) == pytest.approx(less)
     assert json.loads((tmp_path / "o" / "results.json").read_text()) == results

@@ -26,8 +26,10 @@ from PIL import Image, ImageDraw
 from toy_faces import draw_face
 from toy_model import make_model
 
+from cards.render import render_card
 from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.simulated import model_is_simulated
 from emonet_face.taxonomy import DIMENSIONS, EMOTIONS, FAMILIES, as_json
 from modeling_empathicinsight import space_staging
 from modeling_empathicinsight.prediction import predict
@@ -39,9 +41,9 @@ PATIENCE = 60_000  # milliseconds, on a busy machine
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
-def load(name):
+def load(name, folder=SPACE):
     """A file of the Space as the module it is beside app.py."""
-    spec = importlib.util.spec_from_file_location(f"space_{name}", SPACE / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"space_{name}", folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -66,6 +68,7 @@ def test_a_space_is_complete(space):
         "README.md",
         "app.py",
         "bars.py",
+        "demonstration.md",
         "face_crops.py",
         "notice.md",
         "page.css",
@@ -85,6 +88,73 @@ def test_a_space_is_complete(space):
     assert (space / "notice.md").read_text().strip() in text
     assert "MODEL_ID" not in text
     assert "NOTICE" not in text
+
+
+SIMULATED = {"stages": {"ratings": {"run": True, "annotators": ["simulated-vlm"]}}}
+PEOPLE = {"stages": {"votes": {"run": True, "annotators": ["human-1", "human-2"]}}}
+CONVERTED = {"made_by": "emonet-face convert"}
+RECORDS = pytest.mark.parametrize(
+    ("record", "simulated"),
+    [(SIMULATED, True), (PEOPLE, False), (CONVERTED, False), ({}, None), (None, None)],
+    ids=["simulated", "people", "converted", "empty", "none"],
+)
+
+
+def put_record(folder, record):
+    folder.mkdir(exist_ok=True)
+    if record is not None:
+        (folder / "training.json").write_text(json.dumps(record))
+
+
+@RECORDS
+def test_a_space_and_its_card_say_that_the_model_is_of_simulated_raters(
+    tmp_path, record, simulated
+):
+    """By the record of the model that lies beside the page, when it is staged or rendered."""
+    put_record(tmp_path / "m", record)
+    page = tmp_path / "page"
+    stage_space(page, "org/m")
+    warned = (
+        "trained on simulated raters, not on ratings by people" in (page / "README.md").read_text()
+    )
+    assert warned == (simulated is True)
+    assert json.loads((page / "space.json").read_text())["simulated"] is simulated
+    for beside in (True, False):  # a folder that is not there leaves what was staged
+        if not beside:
+            (tmp_path / "m" / "training.json").unlink(missing_ok=True)
+        front, text = render_card(page).read_text().split("---\n")[1:]
+        assert ("title: EmpathicInsight-Face (demo)" in front) == warned
+        assert text.startswith("# EmpathicInsight-Face (demo)\n\n> **A demonstration: ") == warned
+
+
+def test_the_record_beside_the_page_outweighs_what_was_staged(tmp_path):
+    put_record(tmp_path / "m", PEOPLE)
+    stage_space(tmp_path / "page", "org/m")
+    put_record(tmp_path / "m", SIMULATED)
+    assert "> **A demonstration" in render_card(tmp_path / "page").read_text()
+    (tmp_path / "m" / "training.json").write_text("[]")
+    with pytest.raises(EmoNetFaceError, match=r"training\.json: is no record of a training"):
+        stage_space(tmp_path / "other", "org/m")
+    assert not (tmp_path / "other").exists()
+
+
+@RECORDS
+def test_the_page_warns_by_the_record_of_the_model_it_loads(
+    tmp_path, monkeypatch, record, simulated
+):
+    """The uploaded file has its own copy of the rule: it must find what the core finds."""
+    page = tmp_path / "page"  # not the clone: gradio writes beside a file with a component
+    stage_space(page, "org/name")
+    monkeypatch.syspath_prepend(str(page))
+    app = load("app", page)
+    put_record(tmp_path / "m", record)
+    words = {
+        True: (page / "demonstration.md").read_text(),
+        False: "",
+        None: "No record of this model says whose ratings it was trained on.",
+    }
+    assert app.warning(str(tmp_path / "m")) == words[simulated]
+    assert model_is_simulated(tmp_path / "m") is simulated
 
 
 def test_versions_are_those_the_tests_run_with():
@@ -180,6 +250,8 @@ def test_the_eight_largest_shares_come_first_grouped_by_family():
     assert 'style="width:82.5%"' in html
     assert "an even split would give each 2.5%" in html
     assert "\N{MINUS SIGN}1.50" in html
+    nearly = bars.render(scores(above_neutral=dict.fromkeys(EMOTIONS, -0.001)), "")
+    assert "\N{MINUS SIGN}0.00" not in nearly
     assert "All of it." in html
 
 
@@ -250,7 +322,9 @@ def test_the_families_colours_can_be_told_from_the_ground(selector, ground):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("shown") / "tiny-model")
+    folder = make_model(tmp_path_factory.mktemp("shown") / "tiny-model")
+    put_record(folder, SIMULATED)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +385,10 @@ def shown(page, selector="#result .bars"):
 
 def test_a_picture_is_dropped_and_its_distribution_shown(browser, url, model, files, tmp_path):
     with opened(browser, url, viewport=DESKTOP) as (page, requests):
+        above = shown(page, "#demonstration")
+        assert "trained on simulated raters, not on ratings by people" in above.text_content()
         notice = shown(page, "#notice")
+        assert above.bounding_box()["y"] < notice.bounding_box()["y"]
         assert "no statement about what a person feels" in notice.text_content()
         box = notice.bounding_box()
         assert box["y"] + box["height"] < DESKTOP["height"] / 2  # in sight without scrolling

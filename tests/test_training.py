@@ -539,6 +539,7 @@ def test_training_json_tells_the_run_and_no_local_path(place, trained):
     assert str(place) not in text
     assert record == {key: value for key, value in trained.items() if key != "lines"}
     assert record["backbone"]["name"] == "tower"
+    assert record["backbone"]["made_by"] == "emonet-face tower"
     assert record["stages"]["ratings"]["annotators"] == ["simulated-vlm"]
     assert all(name.startswith("simulated-") for name in record["stages"]["votes"]["annotators"])
 

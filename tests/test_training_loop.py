@@ -44,7 +44,7 @@ from modeling_empathicinsight.ridge import fit_ridge
 from modeling_empathicinsight.stage_run import Schedule
 from modeling_empathicinsight.targets import Examples, split
 from modeling_empathicinsight.training_checkpoint import Checkpoint, unfinished
-from modeling_empathicinsight.training_files import files_of, watching
+from modeling_empathicinsight.training_files import files_of, loss_name, view, watching
 from modeling_empathicinsight.training_stages import Stages
 from modeling_empathicinsight.workers import Workers
 
@@ -408,7 +408,7 @@ def test_a_recipe_that_is_none_is_named(tmp_path):
 
 def test_curves_and_tables_are_files():
     _, done = _stage(None)
-    report = {"table": [{"output": "Amusement", "n": 3, "mae": None}]}
+    report = {"loss": "huber", "table": [{"output": "Amusement", "n": 3, "mae": None}]}
     files = files_of(Stages({"ratings": report, "votes": {"run": False}}, {"ratings": done.curves}))
     rows = list(csv.DictReader(files["training/curves.csv"].decode().splitlines()))
     assert len(rows) == SMALL.epochs * 44
@@ -424,6 +424,31 @@ def test_curves_and_tables_are_files():
     assert named != files["training/curves.png"], "the picture says so"
     losses = np.array(done.curves["training"], dtype=float).mean(axis=1)
     assert losses[-1] < losses[0]
+
+
+def test_the_axes_of_the_curves_name_the_loss_that_was_used():
+    ratings = {"loss": "mae", "run": True}
+    votes = {"anchor": 0.5, "balance": True}
+    assert loss_name("ratings", {"ratings": ratings}) == "mean absolute error of a rating"
+    assert "Huber loss (delta 1)" in loss_name("ratings", {"ratings": ratings | {"loss": "huber"}})
+    both = loss_name("votes", {"ratings": ratings, "votes": votes})
+    assert both.split("\n") == [
+        "mean log loss of an answer, both sides alike",
+        "+ 0.5 x squared change of the scores",
+    ]
+    alone = {"ratings": {"run": False}, "votes": votes | {"balance": False}}
+    assert loss_name("votes", alone) == "mean log loss of an answer"
+
+
+def test_a_first_epoch_far_above_the_others_is_left_out_of_the_picture_and_said():
+    """Two heads: later losses reach 0.4, the means of epoch 1 are 2.2 and 0.5: 1.05 x 2.2."""
+    curves = {"training": [[4.0, 0.4], [0.4, 0.3]], "held_out": [[0.6, 0.4], [None, 0.3]]}
+    top, note = view(curves)
+    assert (top, note) == (pytest.approx(1.05 * 2.2), "not shown: epoch 1 up to 4")
+    curves["training"][0] = [0.41, None]
+    curves["held_out"][0] = [0.41, 0.41]
+    assert view(curves) == (pytest.approx(1.05 * 0.41), "")
+    assert view({side: losses[:1] for side, losses in curves.items()}) == (None, "")
 
 
 def test_event_files_hold_the_curves(tmp_path):

@@ -15,7 +15,13 @@ from __future__ import annotations
 
 from .alpha import alpha_of_sums, alpha_parts, krippendorff_alpha
 from .calibration import calibrated_kappa, quantile_calibrate
-from .kappas import human_kappa, pairwise_kappa, pooled_kappa, weighted_kappa
+from .kappas import (
+    human_kappa,
+    pairwise_kappa,
+    pooled_kappa,
+    shared_images,
+    weighted_kappa,
+)
 from .levels import LEVELS, round_to_levels, truncate_to_levels
 from .p_values import benjamini_hochberg, mann_whitney
 from .precision import average_precision
@@ -40,6 +46,7 @@ __all__ = [
     "quantile_calibrate",
     "resample_weights",
     "round_to_levels",
+    "shared_images",
     "spearman",
     "truncate_to_levels",
     "weighted_kappa",

@@ -20,6 +20,7 @@ from .resampling import as_counts, compact, ratio, unweighted
 
 Floats = NDArray[np.float64]
 
+_IMAGES = 500  # multiplied at a time
 _COLUMNS = 160  # categories x pairs handled at a time: fits the CPU cache
 
 
@@ -100,21 +101,42 @@ def pairwise_kappa(levels: ArrayLike) -> Floats:
     """
     r = checked_levels(levels, "levels")
     check_shapes(r)
-    r = np.ascontiguousarray(np.moveaxis(r, 2, 0))  # (k, n_images, n_raters)
-    present = ~np.isnan(r)
-    exact = compact(np.ones((1, r.shape[1])), (LEVELS - 1) ** 2).dtype
-    values = np.where(present, r, 0).astype(exact)
-    present = present.astype(exact)
-    turned = values.swapaxes(1, 2)
-    total, squares = turned @ present, (turned**2) @ present
-    kappa = kappa_of_sums(
-        present.swapaxes(1, 2) @ present,
-        total,
-        total.swapaxes(1, 2),
-        squares + squares.swapaxes(1, 2),
-        turned @ values,
-    )
-    return np.moveaxis(kappa, 0, 2)
+    exact = compact(np.ones((1, len(r))), (LEVELS - 1) ** 2).dtype
+    sums = np.zeros((4, r.shape[2], r.shape[1], r.shape[1]), exact)
+    for some in _by_category(r):
+        present = ~np.isnan(some)
+        values = np.where(present, some, 0).astype(exact)
+        present = present.astype(exact)
+        turned = values.swapaxes(1, 2)
+        sums[0] += present.swapaxes(1, 2) @ present
+        sums[1] += turned @ present
+        sums[2] += (turned**2) @ present
+        sums[3] += turned @ values
+    n, total, squares, products = sums
+    squares = squares + squares.swapaxes(1, 2)
+    return np.moveaxis(kappa_of_sums(n, total, total.swapaxes(1, 2), squares, products), 0, 2)
+
+
+def shared_images(rated: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """How many images every two raters both rated.
+
+    Args:
+        rated: (n_images, n_raters, k).
+
+    Returns:
+        (n_raters, n_raters, k).
+    """
+    shared = sum(some.swapaxes(1, 2) @ some for some in _by_category(rated.astype(np.float32)))
+    return np.moveaxis(shared, 0, 2).astype(np.intp)
+
+
+def _by_category(ratings: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
+    """Some images at a time, (k, some images, n_raters): few enough to stay in the CPU cache.
+
+    Also few enough that BLAS multiplies them in this thread, whatever the other threads are doing.
+    """
+    for start in range(0, len(ratings), _IMAGES):
+        yield np.ascontiguousarray(np.moveaxis(ratings[start : start + _IMAGES], 2, 0))
 
 
 def pooled_kappa(
@@ -136,7 +158,7 @@ def pooled_kappa(
     present = ~np.isnan(p)
     p = np.where(present, p, 0.0)
     n, s, q = (part * present for part in rater_sums(r))
-    sums = (counts @ part for part in (n, p * n, s, p * p * n + q, p * s))
+    sums = _whole_sums(counts, n, p * n, s, p * p * n + q, p * s)
     return unweighted(kappa_of_sums(*sums), image_weights)
 
 
@@ -157,8 +179,9 @@ def human_kappa(ratings: ArrayLike, *, image_weights: ArrayLike | None = None) -
     counts = as_counts(image_weights, len(r))
     n, s, q = rater_sums(r)
     others = np.maximum(n - 1, 0)
-    sums = [counts @ part for part in (n * others, s * others, q * others, s * s - q)]
-    pairs, total, squares, products = sums
+    pairs, total, squares, products = _whole_sums(
+        counts, n * others, s * others, q * others, s * s - q
+    )
     return unweighted(kappa_of_sums(pairs, total, total, 2 * squares, products), image_weights)
 
 
@@ -173,6 +196,13 @@ def _drawn(counts: Floats, part: Floats) -> Floats:
     """Sums over the images drawn: (n_images, ...) -> (n_resamples, ...)."""
     flat = part.reshape(len(part), math.prod(part.shape[1:]))
     return (counts @ flat).reshape(len(counts), *part.shape[1:])
+
+
+def _whole_sums(counts: Floats, *parts: Floats) -> list[NDArray[np.floating]]:
+    """Whole numbers >= 0, each (n_images, k), summed over the images drawn: (n_resamples, k)."""
+    together = np.concatenate(parts, axis=1)
+    counts = compact(counts, largest=together.max(initial=0))
+    return np.split(counts @ together.astype(counts.dtype), len(parts), axis=1)
 
 
 def _sides(a: Floats, b: Floats, kind: np.dtype) -> Iterator[tuple[Floats, Floats]]:

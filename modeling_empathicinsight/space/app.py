@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from bars import Scores, problem, render, waiting
 from face_crops import crop, find_faces
+from huggingface_hub import hf_hub_download
 from predict_onnx import read_picture
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HOUR = 3600
+TRAINING_RECORD = "training.json"
+UNKNOWN = "No record of this model says whose ratings it was trained on."
 LOW_TIER = "low"
 """The reliability tier, in the model's calibration, of what raters hardly agree on."""
 
@@ -136,8 +139,36 @@ class Scorer:
         return render(self(face), said, face)
 
 
-def build(score: Scorer, name: str) -> gr.Blocks:
-    """The page around a loaded model."""
+def warning(name: str) -> str:
+    """What has to be known of a model before its numbers, by its own training record; or "".
+
+    Args:
+        name: Hub id or folder.
+
+    Raises:
+        ValueError: the record is no JSON.
+    """
+    own = Path(name) / TRAINING_RECORD
+    try:
+        path = own if Path(name).is_dir() else Path(hf_hub_download(name, TRAINING_RECORD))
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:  # of the Hub's client too: not there, or not to be reached
+        return UNKNOWN
+    stages = record.get("stages", {}).values()
+    names = [name for stage in stages for name in stage.get("annotators", [])]
+    if any(name.casefold().startswith("simulated") for name in names):
+        return (HERE / "demonstration.md").read_text(encoding="utf-8")
+    return "" if names or record.get("made_by") == "emonet-face convert" else UNKNOWN
+
+
+def build(score: Scorer, name: str, before: str) -> gr.Blocks:
+    """The page around a loaded model.
+
+    Args:
+        score: the model.
+        name: what it is called there.
+        before: what stands above everything else, see `warning`; may be empty.
+    """
     can_cut = importlib.util.find_spec("dlib") is not None
     with gr.Blocks(
         title="EmpathicInsight-Face", analytics_enabled=False, delete_cache=(HOUR, HOUR)
@@ -146,6 +177,8 @@ def build(score: Scorer, name: str) -> gr.Blocks:
             "# EmpathicInsight-Face\n\nWhich of 40 emotion categories people would see in a face",
             elem_id="title",
         )
+        if before:
+            gr.Markdown(before, elem_id="demonstration")
         gr.Markdown((HERE / "notice.md").read_text(encoding="utf-8"), elem_id="notice")
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
@@ -189,7 +222,8 @@ def main() -> int:
     name = os.environ.get("EMPATHICINSIGHT_MODEL") or space["model"]
     try:
         score = Scorer(name, space["taxonomy"])
-        build(score, Path(name).name if Path(name).is_dir() else name).launch(
+        shown = Path(name).name if Path(name).is_dir() else name
+        build(score, shown, warning(name)).launch(
             theme=THEME,
             css_paths=HERE / "page.css",
             footer_links=[],

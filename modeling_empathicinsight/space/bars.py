@@ -145,7 +145,7 @@ def _row(scores: Scores, name: str, largest: float, whole: bool) -> str:
     rating = ""
     if name in scores.ratings:
         middle, low, high = scores.ratings[name]
-        rating = f"{middle:.1f} [{low:.1f}, {high:.1f}]"
+        rating = f"{middle:z.1f} [{low:z.1f}, {high:z.1f}]"
     mark = ' <span class="weak">raters hardly agree</span>' if name in scores.weak else ""
     below = f'<span class="quiet below">rating {rating}</span>' if rating else ""
     cells = [
@@ -175,7 +175,7 @@ def _dimensions(scores: Scores) -> str:
         rows.append(
             f'<tr><th scope="row">{escape(note["name"])}</th><td class="scale"><i'
             f' style="left:{place:.1%}"></i><div class="ends">{"".join(ends)}</div></td>'
-            f"<td>{_signed(value) if low else f'{value:.2f}'}</td></tr>"
+            f"<td>{_signed(value) if low else f'{value:z.2f}'}</td></tr>"
         )
     if not rows:
         return ""
@@ -194,7 +194,7 @@ def _percent(share: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return _minus(f"{value:+.2f}")
+    return _minus(f"{value:+z.2f}")
 
 
 def _minus(number: str) -> str:
