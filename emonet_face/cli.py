@@ -23,36 +23,36 @@ from emonet_face.commands import (
     release,
     training,
 )
+from emonet_face.commands.examples import example
 from emonet_face.errors import EmoNetFaceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (
-    demonstration.demo,
-    data.taxonomy,
-    data.fetch,
-    data.check,
-    training.embed,
-    training.train,
-    training.ablate,
-    training.convert,
-    model.predict,
-    model.export,
-    model.page,
-    model.calibrate,
-    evaluation.benchmark,
-    evaluation.votes,
-    evaluation.transfer,
-    generating.generate,
-    annotating.annotate,
-    annotating.annotate_report,
-    people.annotate_page,
-    people.annotate_export,
-    release.card,
-    release.publish,
-)
-"""In the order of `--help`, each under its function's name; the group `build` comes after them."""
+PANELS = {
+    "Begin": (demonstration.demo, data.taxonomy, data.fetch),
+    "Faces and labels": (
+        generating.generate,
+        annotating.annotate,
+        annotating.annotate_report,
+        people.annotate_page,
+        people.annotate_export,
+    ),
+    "Dataset": (data.check,),  # and the group `build`
+    "Model": (
+        training.embed,
+        training.train,
+        training.ablate,
+        training.convert,
+        model.predict,
+        model.calibrate,
+        model.export,
+        model.page,
+    ),
+    "Evaluation": (evaluation.benchmark, evaluation.votes, evaluation.transfer),
+    "Release": (release.card, release.publish),
+}
+"""The commands in the order of `--help`, each under its function's name."""
 
 app = typer.Typer(
     name="emonet-face",
@@ -65,9 +65,11 @@ app = typer.Typer(
     "Start with: emonet-face demo --out demo-out",
     epilog="Put --debug anywhere to see a traceback instead of a one-line error.",
 )
-for _command in COMMANDS:
-    app.command()(_command)
-app.add_typer(data.build_app, name="build")
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        _name = _command.__name__.replace("_", "-")
+        app.command(_name, rich_help_panel=_panel, epilog=example(_name))(_command)
+app.add_typer(data.build_app, name="build", rich_help_panel="Dataset")
 
 _USAGE_ERROR = typer.BadParameter.__base__
 """What typer raises for unknown options, missing arguments and values out of range; it has no

@@ -20,9 +20,10 @@ import numpy as np
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import made_by, new_folder, write_json
+from emonet_face.simulated import is_simulated
 from eval_metrics import corrected, official
-from eval_metrics.groups import HUMAN_GROUPS, PEOPLE_NAME, is_simulated
-from eval_metrics.panel import RatingTable
+from eval_metrics.groups import HUMAN_GROUPS, PEOPLE_NAME
+from eval_metrics.panel import Panel, RatingTable
 from eval_metrics.protocols import TIERS, Statistics, check_resampling
 from eval_metrics.result_tables import Rows, tables_of
 from eval_metrics.sources import PredictionLog, read_dataset, read_predictions, read_ratings
@@ -103,7 +104,7 @@ def benchmark(
             "n_resamples": n_resamples,
             "confidence_level": confidence_level,
             "seed": seed,
-            **_about(table),
+            **_about(table, next(iter(evaluated.values())).panel),
             "protocols": {
                 name: _write_tables(
                     statistics, folder / "tables", more if name == "corrected" else []
@@ -188,9 +189,11 @@ def _versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def _about(table: RatingTable) -> dict[str, Any]:
+def _about(table: RatingTable, panel: Panel) -> dict[str, Any]:
     people = {name for name, human in zip(table.annotators, table.human, strict=True) if human}
     annotators = set(table.annotators)
+    by_people = panel.rated[panel.humans].any(axis=0)
+    apart = [i for i in panel.models if not (panel.rated[i] & by_people).any()]
     return {
         "counts": {
             "rows": len(table.annotators),
@@ -202,6 +205,7 @@ def _about(table: RatingTable) -> dict[str, Any]:
             "null_by_people": table.n_null_by_people,
         },
         "simulated_annotators": sorted(filter(is_simulated, annotators)),
+        "models_apart": [panel.annotators[i] for i in apart],
         "reliability_tiers": {name: least for name, least in TIERS if math.isfinite(least)},
     }
 

@@ -7,6 +7,8 @@ knows, which the published analysis leaves out, get a group here; whatever is si
 
 from __future__ import annotations
 
+from emonet_face.simulated import is_simulated
+
 GROUPS = (
     "Humans",
     "Simulated Humans",
@@ -39,11 +41,6 @@ def is_reserved(annotator: str) -> bool:
     """
     folded = annotator.strip().casefold()
     return folded.startswith(BASELINE_PREFIX) or folded.endswith(PEOPLE_NAME)
-
-
-def is_simulated(annotator: str) -> bool:
-    """Whether the name says that the annotator is a simulated one, e.g. "simulated-human-1"."""
-    return annotator.casefold().startswith("simulated")
 
 
 def group_of(annotator: str, human: bool) -> str:

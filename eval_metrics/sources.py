@@ -178,7 +178,8 @@ def read_predictions(
         values = _scores(line.record, line.where)
         if line.image_id not in images:
             raise EmoNetFaceError(
-                f"{line.where}: image {line.image_id!r} is not among the rated images"
+                f"{line.where}: image {line.image_id!r} is not among the rated images;"
+                " leave out lines of images that nobody rated"
             )
         scores.append(values)
     if not scores:

@@ -48,8 +48,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         results: what `benchmark` returns.
 
     Returns:
-        What was left out of files of predictions, people's nulls, and comparisons of groups on few
-        images, those with the same reason in one line.
+        What was left out of files of predictions, people's nulls, models of which nothing can be
+        said, and comparisons of groups on few images, those with the same reason in one line.
     """
     lines = [
         f"{name}: {log['left_out']}"
@@ -59,6 +59,9 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     nulls = results["counts"]["null_by_people"]
     if nulls:
         lines.append(f"nulls in ratings by people, taken as 0 as a missing key is: {nulls}")
+    apart = results["models_apart"]
+    if apart:
+        lines.append(f"models without one image that people rated, so '-': {', '.join(apart)}")
     few: dict[str, list[str]] = {}
     for protocol in results["protocols"].values():
         for row in protocol["group_differences"]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from generation.run_folder import Run
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n", ": "))
+"""A value a line: as readable as with indents, which the json module writes ten times slower."""
 
 
 def render(
@@ -75,10 +76,7 @@ def render(
 def write_image(image: Path, data: bytes, sidecar: Mapping[str, Any]) -> None:
     """The image, then the sidecar that vouches for it."""
     write_whole(image, data)
-    # A key a line: as readable as with indents, which the json module writes ten times slower.
-    lines = (f"{_JSON.encode(key)}: {_JSON.encode(value)}" for key, value in sidecar.items())
-    text = "{{\n  {}\n}}\n".format(",\n  ".join(lines))
-    write_whole(image.with_suffix(".json"), text.encode())
+    write_whole(image.with_suffix(".json"), f"{_JSON.encode(sidecar)}\n".encode())
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,14 @@ class Run:
         return image_id_of(self.plan["seed"], index, self.plan["generator"])
 
     def image_path(self, index: int) -> Path:
-        return self.out / IMAGES / f"{self.image_id(index)}{FORMATS[self.plan['format']]}"
+        return self._images / self._image_name(index)
+
+    def _image_name(self, index: int) -> str:
+        return f"{self.image_id(index)}{FORMATS[self.plan['format']]}"
+
+    @cached_property
+    def _images(self) -> Path:
+        return self.out / IMAGES
 
     def failure_path(self, index: int) -> Path:
         # Not .json: beside images that would be the record of an image.
@@ -103,11 +110,10 @@ class Run:
     def whole_sidecar(self, index: int) -> dict[str, Any] | None:
         """The sidecar of an image that is there; None where it does not name the image's sha256
         and how it was made."""
-        path = self.image_path(index)
-        if not os.path.exists(path):  # most often, and quicker told than by an error
-            return None
+        if not os.path.exists(f"{self._images}/{self._image_name(index)}"):
+            return None  # most often, and told by text alone: paths cost as much as the question
         try:
-            sidecar = read_sidecar(path)
+            sidecar = read_sidecar(self.image_path(index))
         except EmoNetFaceError:
             return None
         told = all(_has(sidecar.get(name), keys) for name, keys in _REPORTED.items())

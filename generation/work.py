@@ -32,7 +32,7 @@ _LOOK_AGAIN = 0.2
 _WRITERS_BEHIND = 2
 """Batches that may wait to be written while the next one is made; each holds its pictures."""
 
-_TOGETHER = 2.0
+_TOGETHER = 5.0
 """Seconds after which batches are written that were made one after the other without a break.
 
 Work on many pictures in a row takes half the time of the same work between two calls of a pipeline,

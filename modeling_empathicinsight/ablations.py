@@ -31,6 +31,7 @@ import torch
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import check_file_replaceable, made_by, write_json
+from emonet_face.simulated import is_simulated
 from emonet_face.taxonomy import N_EMOTIONS
 from eval_metrics.emonet_face_agreement.agreement import (
     nan_mean,
@@ -199,11 +200,10 @@ def _kappa(scores: np.ndarray, ratings: np.ndarray, counts: np.ndarray | None = 
 def _record(
     found: dict[str, tuple[float, np.ndarray]], panel: Panel, vectors: Embeddings, seed: int
 ) -> dict[str, Any]:
-    simulated = [name for name in panel.raters if name.startswith("simulated")]
     return {
         "made_by": MADE_BY,
         "version": __version__,
-        "notice": SIMULATED if simulated else "",
+        "notice": SIMULATED if any(map(is_simulated, panel.raters)) else "",
         "seed": seed,
         "n_resamples": N_RESAMPLES,
         "confidence_level": 0.95,

@@ -25,6 +25,7 @@ import numpy as np
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import new_folder, write_json
 from emonet_face.reliability import tier_of
+from emonet_face.simulated import is_simulated
 from emonet_face.taxonomy import EMOTIONS, RATING_MAX, RATING_MIN
 from eval_metrics.emonet_face_agreement.agreement import krippendorff_alpha, nan_mean
 from modeling_empathicinsight.configuration_empathicinsight import (
@@ -205,7 +206,7 @@ def table_rows(calibration: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _statement(coverage: float, raters: list[str]) -> str:
-    simulated = any(name.startswith("simulated") for name in raters)
+    simulated = any(map(is_simulated, raters))
     return (
         f"For each category by itself, the interval holds the rating (0-7) that one more"
         f"{' simulated' if simulated else ''} rater gives a new image with a probability of at"

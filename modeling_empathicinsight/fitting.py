@@ -42,12 +42,15 @@ def fit(
         at_once: heads in a group, see `groups_of`.
         watch: called after every epoch with the curves so far.
     """
-    run = Run(heads, terms, schedule, seed, stage, workers or Workers(), at_once)
+    workers = workers or Workers()
+    run = Run(heads, terms, schedule, seed, stage, workers, at_once)
     checkpoint = checkpoint or Checkpoint()
     if (kept := checkpoint.load(stage)) is not None:
         run.restore(*kept)
     todo = range(run.epoch + 1, schedule.epochs + 1)
-    for epoch in track(todo, f"heads on {stage}") if todo and not run.judge.all_stopped() else ():
+    if run.judge.all_stopped():
+        todo = range(0)
+    for epoch in track(todo, f"heads on {stage}") if todo and workers.first else todo:
         run.learn(epoch)
         watch(stage, run.so_far)
         ended = epoch == schedule.epochs or run.judge.all_stopped()

@@ -81,7 +81,8 @@ def train(
         log: folder for TensorBoard's event files, written while heads learn; None: none.
 
     Returns:
-        What training.json says, and `lines`: the same in a few words for people.
+        What training.json says, and `lines`: the same in a few words for people; none but in the
+        first of several processes.
 
     Raises:
         EmoNetFaceError: nothing to train on, a category without labels, embeddings that are bad,
@@ -130,7 +131,7 @@ def train(
             files = files_of(stages)
             write_model_repo(Path(out), config, tower, heads.cpu(), record, files)
         workers.wait()
-    return {**record, "lines": _lines(Path(out), record)}
+    return {**record, "lines": _lines(Path(out), record) if workers.first else []}
 
 
 def _plan(

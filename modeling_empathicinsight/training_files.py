@@ -21,6 +21,7 @@ from statistics import fmean
 from typing import Any
 
 from emonet_face.errors import EmoNetFaceError
+from emonet_face.simulated import is_simulated
 from modeling_empathicinsight.heads_training import HUBER_DELTA
 from modeling_empathicinsight.stage_run import Curves, Fit
 from modeling_empathicinsight.training_stages import OUTPUTS, Stages
@@ -128,7 +129,8 @@ def _figure(stages: Stages) -> bytes:
         report = stages.reports[stage]
         kept = _kept(report, found)
         axes.scatter(*kept, color="tab:orange", s=5, alpha=0.8, label="a head's epoch that is kept")
-        title = TITLES[stage] + (", simulated labels" if _simulated(report) else "")
+        simulated = any(map(is_simulated, report.get("annotators", ())))
+        title = TITLES[stage] + (", simulated labels" if simulated else "")
         axes.plot([], [], color="tab:gray", lw=0.6, label="one head")
         axes.set(title=title, xlabel="epoch", ylabel=loss_name(stage, stages.reports))
         top, note = view(found)
@@ -174,10 +176,6 @@ def view(found: Curves) -> tuple[float | None, str]:
     top = 1.05 * max(later + [mean for mean in means if not isnan(mean)])
     highest = max(first, default=0.0)
     return top, f"not shown: epoch 1 up to {highest:.2g}" if highest > top else ""
-
-
-def _simulated(report: dict[str, Any]) -> bool:
-    return any(name.startswith("simulated") for name in report.get("annotators", ()))
 
 
 def _kept(report: dict[str, Any], found: Curves) -> tuple[list[int], list[float]]:

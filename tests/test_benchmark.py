@@ -674,6 +674,18 @@ def test_a_null_of_a_person_is_counted(tmp_path):
     ]
 
 
+def test_models_on_images_of_their_own_are_named(tmp_path, capsys):
+    rows = [*simple_rows(n=4), ("z.png", "stranger", False, [1] * 40)]
+    path = write_csv(tmp_path / "r.csv", rows)
+    results = benchmark(tmp_path / "o", ratings=path, n_resamples=0, figures=False)
+    assert results["models_apart"] == ["stranger"]
+    code = main(["benchmark", "--ratings", str(path), "--out", str(tmp_path / "o"),
+                 "--resamples", "0", "--no-figures"])  # fmt: skip
+    assert code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "models without one image that people rated, so '-': stranger" in said
+
+
 def test_a_prediction_needs_a_name_of_its_own(tmp_path):
     path = write_csv(tmp_path / "r.csv", simple_rows(n=4))
     file = write_lines(tmp_path / "p.jsonl", [prediction("1.png", [0] * 40)])

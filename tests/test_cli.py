@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
 
 import pytest
+import typer
 
 from emonet_face import EmoNetFaceError, __version__
-from emonet_face.cli import main
+from emonet_face.cli import app, main
 from emonet_face.commands import annotating, generating
+from emonet_face.commands.examples import EXAMPLES
 from emonet_face.screen_table import interval
 from emonet_face.taxonomy import EMOTIONS
 from generation.annotate import ModelOptions
@@ -57,6 +60,19 @@ def test_help_names_every_command_and_where_to_start(capsys):
 def test_every_command_explains_itself(command, capsys):
     assert main([*command.split(), "--help"]) == 0
     assert "Usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "build hq", "build binary", "build big"])
+def test_every_command_shows_a_call_that_it_understands(command):
+    """Parsed as the command itself would, without running it."""
+    names = command.split()
+    words = shlex.split(EXAMPLES[command].partition(" > ")[0])
+    assert words[: len(names) + 1] == ["emonet-face", *names]
+    parsed = typer.main.get_command(app)
+    for name in names:
+        parsed = parsed.commands[name]
+    parsed.make_context(command, words[len(names) + 1 :])  # raises where it is not understood
+    assert f"Example: `{EXAMPLES[command]}`" == parsed.epilog
 
 
 @pytest.mark.parametrize("command", ["convert", "transfer"])
@@ -217,6 +233,10 @@ def test_annotate_refuses_what_the_annotator_would_not_heed(
         (
             "annotate run --annotator transformers --model m --out o.jsonl --prefill A",
             "--prefill is about a readout: give --protocol readout too",
+        ),
+        (
+            "train --embeddings e.parquet --labels repo --out m --recipe large --size small",
+            "--size is in the recipe: give --size or --recipe",
         ),
         (
             "annotate-page run --task sliders --store s --both-questions",

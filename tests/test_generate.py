@@ -11,7 +11,6 @@ import doctest
 import hashlib
 import json
 import sys
-from io import BytesIO
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,12 +42,7 @@ def drawn(monkeypatch):
         image.paste(tuple(255 - level for level in colour[:3]), (0, 0, size // 2, size // 2))
         return image
 
-    def encode_png(image):
-        stream = BytesIO()
-        image.save(stream, format="PNG")
-        return stream.getvalue()
-
-    stub = SimpleNamespace(draw=draw, encode_png=encode_png)
+    stub = SimpleNamespace(draw=draw)
     monkeypatch.setitem(sys.modules, "generation.schematic", stub)
     return calls
 

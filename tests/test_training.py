@@ -9,6 +9,8 @@ place of the tower's embeddings, so that seconds of training suffice.
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from toy_faces import draw_face, toy_numbers, write_toy_repo
 
@@ -531,6 +534,35 @@ def test_a_killed_run_goes_on_to_the_same_bytes(place, repo, vectors, trained, t
     train(vectors, repo, out, seed=4, **BRIEF)
     assert files_of(out) == files_of(place / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.slow
+def test_the_command_in_two_processes_reports_once_and_learns_the_same(
+    place, repo, vectors, tmp_path
+):
+    """Dropout is off, as its masks are each process' own; sums of gradients differ by rounding."""
+    pytest.importorskip("accelerate")
+    recipe = tmp_path / "brief.toml"
+    text = (ROOT / "modeling_empathicinsight" / "recipes" / "small.toml").read_text()
+    text = re.sub(r"(?m)^epochs = .*", "epochs = 3", text)
+    recipe.write_text(re.sub(r"(?m)^dropout = .*", "dropout = 0.0", text))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "emonet_face.cli", "train", "--labels", str(repo), "--recipe", str(recipe)]
+    command += [word for path in vectors for word in ("--embeddings", str(path))]
+    ran = subprocess.run(
+        [*command, "--out", str(tmp_path / "two")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        cwd=ROOT,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count(f"{tmp_path / 'two'}") == 1
+    train(vectors, repo, tmp_path / "one", recipe=read_recipe(str(recipe)))
+    two, one = (load_file(tmp_path / name / "model.safetensors") for name in ("two", "one"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-3, rtol=1e-3)
 
 
 def test_training_json_tells_the_run_and_no_local_path(place, trained):

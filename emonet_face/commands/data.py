@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emonet_face.commands.examples import example
 from emonet_face.commands.options import VOTES_FILE, RatingsFile
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.screen_table import print_table
@@ -105,7 +106,7 @@ def _print_build(report: BuildReport) -> None:
         print(line)
 
 
-@build_app.command("hq")
+@build_app.command("hq", epilog=example("build hq"))
 def build_hq(
     out: Repo,
     ratings: RatingsFile = None,
@@ -135,7 +136,7 @@ def build_hq(
     _print_build(report)
 
 
-@build_app.command("binary")
+@build_app.command("binary", epilog=example("build binary"))
 def build_binary(
     out: Repo,
     votes: Annotated[Path | None, VOTES_FILE] = None,
@@ -170,7 +171,7 @@ def _no_other(option: str, brings: str, **others: object) -> None:
         raise EmoNetFaceError(f"{option} brings {brings} itself: leave {given} out")
 
 
-@build_app.command("big")
+@build_app.command("big", epilog=example("build big"))
 def build_big(
     source: Annotated[
         Path, typer.Option(help="Folder of NAME.png|jpg|jpeg|webp beside NAME.json, or *.tar.")

@@ -44,7 +44,10 @@ def benchmark(
     seed: Seed = 42,
     figures: Annotated[bool, typer.Option(help="Draw the figures; tables come either way.")] = True,
 ) -> None:
-    """The paper's evaluation: agreement tables, figures and results.json."""
+    """The paper's evaluation: agreement tables, figures and results.json.
+
+    People's ratings come from --ratings or from --dataset; --predictions adds models to them.
+    """
     from eval_metrics.benchmark import benchmark as run
     from eval_metrics.benchmark import notes, summary_rows
 
@@ -116,7 +119,7 @@ def transfer(
     target: Annotated[Target, typer.Option(help="The data set; which mapping of the file.")],
     out: Out,
 ) -> None:
-    """Accuracy on sets labelled with 8 classes, by the published rule and by honest ones."""
+    """Accuracy on sets labelled with 8 classes, by the published rule and by two stricter ones."""
     from eval_metrics.transfer import COLUMNS, transfer_report
 
     summary = transfer_report(predictions, mapping, target.value, out)

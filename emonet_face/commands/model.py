@@ -31,8 +31,8 @@ def predict(
             "output. A call that broke off is taken up by the same call."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=4096)] = 16,
-    top_k: Annotated[int, typer.Option(min=1, max=40)] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Pictures at a time.")] = 16,
+    top_k: Annotated[int, typer.Option(min=1, max=40, help="How many categories to name.")] = 5,
     faces: Annotated[
         bool, typer.Option("--faces", help="Find the faces and score each, the largest first.")
     ] = False,
@@ -123,7 +123,7 @@ def page(
         int, typer.Option(min=1, max=65535, help="The first free one from here on is taken.")
     ] = 7860,
     out: Annotated[
-        Path | None, typer.Option(help="Only write the page as a Space folder, do not start it.")
+        Path | None, typer.Option(help="Write the page as a Space folder instead of starting it.")
     ] = None,
 ) -> None:
     """The model's page in a browser: drop a picture, see the distribution. Stop with Ctrl-C."""

@@ -11,7 +11,9 @@ import typer
 
 from emonet_face.errors import EmoNetFaceError
 
-Out = Annotated[Path, typer.Option("--out", help="Folder to write; ours is replaced.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder to write; one of an earlier call is replaced.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Resamples = Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")]
 Engine = Annotated[str, typer.Option(help="local or ray")]

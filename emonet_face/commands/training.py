@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from emonet_face.commands.options import Engine, LabelledRepo, NewModelRepo, Seed, Size
+from emonet_face.commands.options import (
+    Engine,
+    LabelledRepo,
+    NewModelRepo,
+    Seed,
+    Size,
+    refuse,
+)
 from emonet_face.screen_table import print_table
 
 
@@ -19,7 +26,7 @@ def embed(
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option(help="hq, binary, big ...; with --images what to write there, else images."),
+        typer.Option(help="Of the dataset: hq, binary, big ...; with --images the name to write."),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of images instead; ids are the files' stems.")
@@ -78,6 +85,7 @@ def embed(
 
 
 def train(
+    context: typer.Context,
     embeddings: Annotated[
         list[Path], typer.Option(help="Parquet files of `embed`; repeat the option.")
     ],
@@ -102,8 +110,11 @@ def train(
 ) -> None:
     """Train the heads: stage 1 on config big, stage 2 on config binary.
 
-    Called again after an interruption it goes on, and gives the same bytes.
+    Called again after an interruption it goes on, and gives the same bytes. In several processes:
+    accelerate launch (GPUs) or torchrun (processors) with -m emonet_face.cli train and its options.
     """
+    if recipe is not None:
+        refuse(context, ("size",), "is in the recipe: give --size or --recipe")
     from modeling_empathicinsight.recipes import chosen_recipe
     from modeling_empathicinsight.training import train as run
 
