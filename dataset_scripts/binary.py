@@ -189,7 +189,7 @@ def count_vote(vote: Vote, counts: Counter[str]) -> None:
 
 def _count(votes: Sequence[Vote], roles: Roles, counts: Counter[str]) -> None:
     target, _, how = roles
-    told = f"images with the target told from {how}" if how else "images with no target to be told"
+    told = f"images with the target told from {how}" if how else "images whose target is not known"
     counts[told] += 1
     counts[f"images with {len(votes)} votes"] += 1
     answers = [vote.present for vote in votes if vote.emotion == target]

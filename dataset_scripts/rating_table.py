@@ -11,6 +11,7 @@ from dataset_scripts.rejects import Reject
 from emonet_face.errors import shown
 from emonet_face.ratings import Scores
 from emonet_face.released import BadRow, Rating, iter_ratings
+from emonet_face.simulated import is_simulated
 from emonet_face.taxonomy import EMOTIONS
 
 
@@ -62,11 +63,16 @@ def read_rating_table(path: Path, counts: Counter[str]) -> RatingTable:
             table.people.setdefault(rating.image_id, []).append((row, rating))
         else:
             table.models.append(rating)
-        counts["rating rows of people" if rating.human else "rating rows of models"] += 1
+        counts[f"rating rows of {_who(rating)}"] += 1
         counts["values of extra dimensions, not stored"] += len(rating.scores.dimensions)
         for alias in rating.scores.aliases:
             counts[f"keys {alias!r} read as its category"] += 1
     return table
+
+
+def _who(rating: Rating) -> str:
+    kind = "people" if rating.human else "models"
+    return f"simulated {kind}" if is_simulated(rating.annotator) else kind
 
 
 def touched(scores: Scores) -> list[float]:

@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except _USAGE_ERROR as error:
-        print(_usage(error), file=sys.stderr)
+        if said := _usage(error):
+            print(said, file=sys.stderr)
         return 2
     except (EmoNetFaceError, OSError) as error:
         if debug:
@@ -107,14 +108,20 @@ def _write_any_character(*streams: object) -> None:
 
 
 def _usage(error: Exception) -> str:
-    """What to print where a command was called wrongly: one line, or the help it lacks."""
+    """What to print where a command was called wrongly: one line, or the help it lacks.
+
+    Nothing where typer has shown the help by itself.
+    """
     context = error.ctx
     message = " ".join(error.format_message().split()).replace("Value error, ", "")
+    if not message:
+        return ""
     if context is None:
         return f"emonet-face: {message}"
     if "Usage:" in message:  # a command that has no sense without arguments
         return context.get_help()
-    return f"{context.command_path}: {message.rstrip('.')}. See {context.command_path} --help."
+    end = "" if message.endswith(("?", ".")) else "."
+    return f"{context.command_path}: {message}{end} See {context.command_path} --help."
 
 
 def _with_empty_values(arguments: list[str]) -> list[str]:

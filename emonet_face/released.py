@@ -143,7 +143,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row | BadRow]:
             missing = [name for name in columns if name not in header]
             if missing:
                 raise EmoNetFaceError(
-                    f"{path}: no column {missing[0]!r}; found {', '.join(header)};"
+                    f"{path}: no column {missing[0]!r}; found {shown(', '.join(header))};"
                     f" needed {', '.join(columns)}"
                 )
             row = 0

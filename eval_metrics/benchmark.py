@@ -81,7 +81,7 @@ def benchmark(
     """
     chosen = _protocols(protocol)
     if (ratings is None) == (dataset is None):
-        raise EmoNetFaceError("give either a ratings file or a dataset repo, and not both")
+        raise EmoNetFaceError("give either --ratings or --dataset, and not both")
     check_resampling(n_resamples, confidence_level, seed)
     with new_folder(out, ours=lambda folder: made_by(folder, MANIFEST) == MADE_BY) as folder:
         table, logs, source = _read(ratings, dataset, predictions or {})

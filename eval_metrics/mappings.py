@@ -130,6 +130,11 @@ def read_mapping(path: Path, target: str) -> dict[str, str]:
     return mapping
 
 
+def is_class(word: str) -> bool:
+    """Whether a word, no number, is the name of a class or an alias of one."""
+    return CLASS_ALIASES.get(word.lower(), word.lower()) in CLASSES
+
+
 def class_of(value: object, what: str) -> str:
     """The class that a label names: a class, an alias of one, or an AffectNet id 0..7.
 

@@ -68,8 +68,11 @@ def dataset_of(results: Mapping[str, Any]) -> str:
         return source["dataset"]
     if "ratings" in source and not _simulated_raters(results):
         return PUBLISHED_DATASET
-    what = f"the dataset folder {source['dataset']!r}" if "dataset" in source else SIMULATED
-    raise EmoNetFaceError(f"{what}: say with --dataset-id which dataset on the Hub it is")
+    what = f"the folder {source['dataset']!r}" if "dataset" in source else "simulated raters"
+    raise EmoNetFaceError(
+        f"the results are those of {what}: say with --dataset-id ORG/NAME which dataset on the Hub"
+        " they are about"
+    )
 
 
 def checked_id(dataset_id: str) -> str:

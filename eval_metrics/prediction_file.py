@@ -133,7 +133,10 @@ def _objects(path: Path) -> Iterator[tuple[int, Record]]:
                 try:
                     record = json.loads(line)
                 except (ValueError, RecursionError) as error:
-                    raise EmoNetFaceError(f"{path}, line {number}: is not JSON ({error})") from None
+                    raise EmoNetFaceError(
+                        f"{path}, line {number}: is not JSON ({error}); JSON lines are needed, as"
+                        " `predict --out NAME.jsonl` writes them"
+                    ) from None
                 if not isinstance(record, dict):
                     raise EmoNetFaceError(f"{path}, line {number}: is not a JSON object")
                 yield number, record

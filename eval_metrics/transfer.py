@@ -21,12 +21,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emonet_face import __version__
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.imaging import image_stem
 from emonet_face.outputs import made_by, new_folder, write_json
 from emonet_face.ratings import parse_scores
 from emonet_face.taxonomy import EMOTIONS
-from eval_metrics.mappings import ClassMapping, class_of, find_mapping
+from eval_metrics.mappings import CLASSES, ClassMapping, class_of, find_mapping, is_class
 from eval_metrics.prediction_file import PredictionFile, Record, ScoredLine, read_prediction_file
 
 MADE_BY = "emonet-face transfer"
@@ -128,7 +128,8 @@ def read_answers(path: Path, mapping: ClassMapping) -> Answers:
     A line is `predict`'s own (with `--faces` the largest face stands for its image), or the
     published `{"image_path", "results": {"model_<slug>_best": {"mean_subtracted": number,
     ...}}}`. The true class comes from a `label` field (class name or
-    AffectNet id 0..7) or else from the end of the file name (`0003_Surprised.jpg`).
+    AffectNet id 0..7), else from the end of the file name (`0003_Surprised.jpg`), else it is the
+    name of the folder.
 
     Raises:
         EmoNetFaceError: the first line that cannot be used, named; a file without answers.
@@ -157,9 +158,20 @@ def _labelled(line: ScoredLine) -> tuple[str, list[float]]:
     if "label" in record:
         label = class_of(record["label"], "'label'")
     else:
-        word = re.split(r"[_\W]", image_stem(line.image))[-1]
-        label = class_of(word if not word.isdigit() else None, f"file name {line.image!r}")
+        label = _label_of_path(line.image)
     return label, parse_scores(_neutral_subtracted(record), bounded=False).scores
+
+
+def _label_of_path(image: str) -> str:
+    """The class at the end of the file's name, else the name of its folder."""
+    folder, _, _ = image.replace("\\", "/").rpartition("/")
+    for name in (re.split(r"[_\W]", image_stem(image))[-1], folder.rpartition("/")[2]):
+        if is_class(name):
+            return class_of(name, "")
+    raise EmoNetFaceError(
+        f"{shown(image)} names no class: the file's name must end in one, as 0003_Surprised.jpg,"
+        f" or its folder be called so; allowed are {', '.join(CLASSES)}"
+    )
 
 
 def _neutral_subtracted(record: Record) -> dict[str, object]:

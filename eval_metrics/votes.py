@@ -20,6 +20,7 @@ from emonet_face import __version__
 from emonet_face.outputs import made_by, new_folder, write_json
 from emonet_face.progress import track
 from emonet_face.released import BadRow, Vote, iter_votes
+from emonet_face.simulated import is_simulated
 from emonet_face.taxonomy import EMOTIONS
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class VoteSummary:
         aliases: spelling -> votes that used it.
         unclassified: (yes, votes) -> pairs that fit none of the three published outcomes, such as
             one yes of three; they stay in `n`.
+        simulated_annotators: those who voted, sorted.
     """
 
     rows: list[dict[str, object]]
@@ -60,6 +62,7 @@ class VoteSummary:
     n_images: int
     aliases: dict[str, int] = field(default_factory=dict)
     unclassified: dict[Outcome, int] = field(default_factory=dict)
+    simulated_annotators: list[str] = field(default_factory=list)
 
 
 def read_votes(path: Path) -> list[Vote]:
@@ -80,10 +83,12 @@ def summarise(votes: Iterable[Vote]) -> VoteSummary:
     """Count the outcomes per category; no votes give 40 rows with n = 0 and NaN shares."""
     answers: dict[tuple[str, str], list[bool]] = {}
     aliases: Counter[str] = Counter()
+    annotators: set[str] = set()
     n_votes = 0
     for vote in votes:
         answers.setdefault((vote.emotion, vote.image_id), []).append(vote.present)
         aliases.update([vote.alias] if vote.alias else [])
+        annotators.add(vote.annotator)
         n_votes += 1
     outcomes: dict[str, Counter[Outcome]] = {emotion: Counter() for emotion in EMOTIONS}
     for (emotion, _), given in answers.items():
@@ -97,6 +102,7 @@ def summarise(votes: Iterable[Vote]) -> VoteSummary:
         n_images=len({image for _, image in answers}),
         aliases=dict(aliases),
         unclassified=dict(sorted(unclassified.items())),
+        simulated_annotators=sorted(filter(is_simulated, annotators)),
     )
 
 
@@ -168,6 +174,7 @@ def _results(summary: VoteSummary, source: str) -> dict[str, object]:
             {"yes": yes, "votes": votes, "pairs": pairs}
             for (yes, votes), pairs in summary.unclassified.items()
         ],
+        "simulated_annotators": summary.simulated_annotators,
         "emotions": [{key: plain(value) for key, value in row.items()} for row in summary.rows],
     }
 
@@ -175,6 +182,8 @@ def _results(summary: VoteSummary, source: str) -> dict[str, object]:
 def votes_figure(summary: VoteSummary) -> Figure:
     """Stacked bars per category, most agreement first; n and the vote counts stand at the right."""
     from matplotlib.figure import Figure
+
+    from eval_metrics.figure_style import NOTICE
 
     rows = sorted((row for row in summary.rows if row["n"]), key=lambda row: row["agreement"])
     figure = Figure(figsize=(9, 0.26 * max(len(rows), 4) + 1.6), layout="constrained")
@@ -206,6 +215,8 @@ def votes_figure(summary: VoteSummary) -> Figure:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07 if len(rows) > 10 else -0.3),
                 ncols=3, frameon=False)  # fmt: skip
     axes.set_title("Agreement of binary votes")
+    if summary.simulated_annotators:
+        figure.supxlabel(NOTICE, fontsize=8.5, style="italic", x=0.01, ha="left")
     return figure
 
 

@@ -89,8 +89,10 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         _write(aside, data)
         os.replace(aside, path)
-    except OSError:
+    except OSError as error:
         aside.unlink(missing_ok=True)
+        if error.filename is None:  # a write to a full disk does not say where
+            error.filename = os.fspath(path)
         raise
 
 

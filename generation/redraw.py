@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from generation.attempts import make_all
 from generation.claims import ClaimFile
 from generation.image_files import render, write_image
 from generation.quality import measure
-from generation.run_folder import CLAIMS
+from generation.run_folder import CLAIMS, Run
 from generation.sidecars import read_sidecar
 from generation.work import Work
 
@@ -47,10 +47,10 @@ def redraw(work: Work, index: int) -> Redrawn:
     run, backend = work.run, work.backend
     image = run.image_path(index)
     made = _as_made(image)
-    batch = [run.index_of(name) for name in made.get("batch", [])]
+    batch, attempt = _batch_and_attempt(run, index, made)
     if not batch:
         batch = list(run.indices(run.batch_of(index))) if backend.batch_matters else [index]
-    requests = [run.request(i, made.get("attempt", 0)) for i in batch]
+    requests = [run.request(i, attempt) for i in batch]
     backend.load()
     retries = 0 if made else work.retries
     outcomes = list(make_all(backend, requests, run.plan["size"], retries))
@@ -69,6 +69,23 @@ def redraw(work: Work, index: int) -> Redrawn:
     if there == data:
         return Redrawn(image, True)
     return Redrawn(image, False, _difference(there, data))
+
+
+def _batch_and_attempt(run: Run, index: int, made: Mapping[str, Any]) -> tuple[list[int], int]:
+    """What a sidecar says of it; no batch and the first attempt where it says nothing."""
+    names, attempt = made.get("batch", []), made.get("attempt", 0)
+    sidecar = run.image_path(index).with_suffix(".json")
+    if not isinstance(names, list) or (names and run.image_id(index) not in names):
+        raise EmoNetFaceError(
+            f"{sidecar}: 'batch' is {shown(names)}: must be ids of this run, this image's among"
+            " them; remove the sidecar, and generate without --only writes it again"
+        )
+    if type(attempt) is not int or attempt < 0:
+        raise EmoNetFaceError(
+            f"{sidecar}: 'attempt' is {shown(attempt)}: must be 0 or more; remove the sidecar, and"
+            " generate without --only writes it again"
+        )
+    return [run.index_of(str(name)) for name in names], attempt
 
 
 def _as_made(image: Path) -> Mapping[str, Any]:

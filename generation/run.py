@@ -15,6 +15,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import zlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -34,6 +35,7 @@ from generation.run_folder import (
     FAILURES,
     MADE_BY,
     MANIFEST,
+    MOST_IMAGES,
     PLAN,
     Run,
     begun,
@@ -149,8 +151,8 @@ def _plan(
     if isinstance(backend, str):
         allowed = "schematic, or a backend such as DiffusersBackend"
         raise EmoNetFaceError(f"unknown backend {backend!r}; allowed: {allowed}")
-    if n < 1:
-        raise EmoNetFaceError(f"number of images is {n}: must be 1 or more")
+    if not 1 <= n <= MOST_IMAGES:
+        raise EmoNetFaceError(f"number of images is {n}: must lie in 1..{MOST_IMAGES}")
     if not SIZES[0] <= size <= SIZES[1]:
         raise EmoNetFaceError(f"size is {size} pixels: must lie in {SIZES[0]}..{SIZES[1]}")
     if seed < 0:
@@ -206,11 +208,16 @@ def _help(work: Work) -> None:
     """Work on a run in a process of its own.
 
     What it leaves is made by the process that asked, which then meets the same error and says so.
+    It ends with that process, however that ends: whoever killed it may make another run in the same
+    place next.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both; the parent answers
+    parent = multiprocessing.parent_process()
     failed = contextlib.suppress(EmoNetFaceError, OSError)
     with failed, ClaimFile(work.run.out / CLAIMS) as claims:
         for _ in share(work.run, work.maker(), claims, overlap=work.backend.overlap):
-            pass
+            if parent is not None and not parent.is_alive():
+                return
 
 
 def _check_all_done(run: Run, claims: ClaimFile) -> None:

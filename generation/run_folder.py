@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from emonet_face import outputs
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from generation.backends import Request
 from generation.marking import FORMATS
 from generation.prompts import PromptRecord, prompt_record
@@ -48,10 +48,14 @@ def _short_name(generator: str) -> str:
     return name or "model"
 
 
-PLAN_KEYS = (
-    "n", "backend", "generator", "size", "seed", "format", "balance", "batch_size", "recipe",
-    "versions",
-)  # fmt: skip
+MOST_IMAGES = 10**8
+"""Of a run: five times what anybody has published; a process keeps a byte for each batch."""
+
+PLAN_KEYS: dict[str, type] = {
+    "n": int, "backend": str, "generator": str, "size": int, "seed": int, "format": str,
+    "balance": list, "batch_size": int, "recipe": dict, "versions": dict,
+}  # fmt: skip
+"""What every manifest has."""
 
 _REPORTED = {
     "generation": {"intensity", "style", "template", "flagged", "attempt", "causes"},
@@ -158,7 +162,8 @@ def begun(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Name and content of the manifest of a run in a folder; (None, {}) where there is no run.
 
     Raises:
-        EmoNetFaceError: the manifest is not JSON, or lacks a key that every run has.
+        EmoNetFaceError: the manifest is not JSON, or lacks a key that every run has, or a value is
+            none that a run can have.
     """
     for name in (MANIFEST, PLAN, MANIFEST):  # it may be renamed between the first two
         try:
@@ -169,11 +174,15 @@ def begun(folder: Path) -> tuple[str | None, dict[str, Any]]:
             raise _damaged(folder / name, f"is not JSON ({error})") from None
         if not isinstance(plan, dict) or plan.get("made_by") != MADE_BY:
             continue
-        for key in PLAN_KEYS:
+        for key, kind in PLAN_KEYS.items():
             if key not in plan:
                 raise _damaged(folder / name, f"has no {key!r}")
-        if type(plan["n"]) is not int:
-            raise _damaged(folder / name, f"'n' is {plan['n']!r}")
+            value = plan[key]
+            counts = key in ("n", "batch_size")
+            if type(value) is not kind or (counts and not 1 <= value <= MOST_IMAGES):
+                raise _damaged(folder / name, f"{key!r} is {shown(value)}")
+        if plan["format"] not in FORMATS:
+            raise _damaged(folder / name, f"'format' is {shown(plan['format'])}")
         return name, plan
     return None, {}
 
@@ -224,5 +233,7 @@ def _put_new(path: Path, value: Mapping[str, Any]) -> None:
         os.link(aside, path)
     except FileExistsError:
         pass
+    except OSError as error:  # of two names it tells the other one first
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         aside.unlink(missing_ok=True)

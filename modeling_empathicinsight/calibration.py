@@ -46,7 +46,7 @@ PARTS = ("fit", "conformal", "held_out")
 LEAST_IMAGES = 5
 """Rated images that a category must have in each part."""
 
-TABLE_COLUMNS = ("category", "tier", "alpha", "images", "coverage", "mean width")
+TABLE_COLUMNS = ("category", "tier", "alpha", "held-out images", "coverage", "mean width")
 _CONFIG = "config.json"
 
 
@@ -195,12 +195,12 @@ def _one(
 def table_rows(calibration: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     """The rows of TABLE_COLUMNS, category by category, then the mean over them."""
     for name, entry in calibration["categories"].items():
-        images = entry["n_fit"] + entry["n_conformal"] + entry["n_held_out"]
+        images = entry["n_held_out"]
         held_out = (entry["held_out_coverage"], entry["held_out_width"])
         yield name, entry["tier"], entry["alpha"], images, *held_out
     alphas = [entry["alpha"] for entry in calibration["categories"].values()]
     alpha = float(nan_mean([np.nan if a is None else a for a in alphas]))
-    images = sum(calibration["images"].values())
+    images = calibration["images"]["held_out"]
     held_out = (calibration["held_out_coverage"], calibration["held_out_width"])
     yield "mean", None, alpha, images, *held_out
 

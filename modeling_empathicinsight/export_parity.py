@@ -35,7 +35,7 @@ TOLERANCE = {
     "fp32": {"scores": 1e-3, "logits": 1e-3, "distribution": 1e-4, "embedding": 1e-4},
     "fp16": {"scores": 0.1, "logits": 0.1, "distribution": 0.02, "embedding": 0.01},
 }
-"""Largest difference that is let pass, per dtype and output. Ratings go in steps of 1: a tenth of a
+"""Largest difference that is allowed, per dtype and output. Ratings go in steps of 1: a tenth of a
 step is what rounding the tower's weights and activations to 11 bits may cost."""
 
 
@@ -157,7 +157,7 @@ def compare(path: Path, dtype: str, reference: dict[str, np.ndarray], pictures: 
         if difference.largest > difference.tolerance:
             raise EmoNetFaceError(
                 f"{dtype}: {name} of the exported file differ from the model's by up to"
-                f" {difference.largest:.3g}; at most {difference.tolerance:g} is let pass,"
+                f" {difference.largest:.3g}; at most {difference.tolerance:g} is allowed,"
                 " so the file was removed"
             )
         differences.append(difference)

@@ -226,6 +226,16 @@ def test_a_reply_may_hold_line_breaks_that_json_keeps(tmp_path):
     assert list(annotator.scores) == ["x"]
 
 
+def test_an_annotator_of_whom_every_reply_failed_is_reported(tmp_path):
+    line = '{"image": "%s.png", "annotator": "m", "error": "not JSON"}\n'
+    path = tmp_path / "all.jsonl"
+    path.write_text("".join(line % name for name in "ab"))
+    report = annotator_report([path], tmp_path / "report")
+    (row,) = report.rows()
+    assert row[:3] == ("m", 0, 1.0)
+    assert report.statements() == ["m: 2 x not JSON"]
+
+
 def test_bad_input_is_one_line(files, tmp_path):
     for text, message in [
         ('{"annotator": "a"}\n', "line 1: is no line of `annotate`"),
@@ -240,7 +250,7 @@ def test_bad_input_is_one_line(files, tmp_path):
             "'seconds' is nan",
         ),
         ('{"annotator": "a", "image": "x.png", "error": "e", "control": "grey"}\n', "was 'shown'"),
-        ("", "no ratings in them"),
+        ("", "nobody said anything in them"),
     ]:
         path = tmp_path / "bad.jsonl"
         path.write_text(text)

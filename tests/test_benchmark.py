@@ -759,7 +759,7 @@ def test_bad_options_and_bad_ratings_are_named(tmp_path):
     with pytest.raises(EmoNetFaceError, match="unknown protocol 'best'; allowed are official"):
         benchmark(out, ratings=path, protocol="best")
     for sources in ({}, {"ratings": path, "dataset": "x"}):
-        with pytest.raises(EmoNetFaceError, match="either a ratings file or a dataset repo"):
+        with pytest.raises(EmoNetFaceError, match="either --ratings or --dataset"):
             benchmark(out, **sources)
     with pytest.raises(EmoNetFaceError, match="resamples: -1 is given"):
         benchmark(out, ratings=path, n_resamples=-1)

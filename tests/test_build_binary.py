@@ -232,7 +232,7 @@ def test_the_published_votes(published, tmp_path):
     assert counts["votes on 'Hopelessness' read as 'Helplessness'"] == 1_556
     assert Counter(len(row["votes"]) for row in table) == {4: 11_018, 2: 5_329, 3: 3_652}
     assert sum(row["target_emotion"] is None for row in table) == 417
-    assert counts["images with no target to be told"] == 417
+    assert counts["images whose target is not known"] == 417
     assert not any("impossible" in what for what in counts)
     outcomes = {f"{yes} of {n}": counts[f"images with {yes} of {n} Yes on the target"]
                 for yes, n in ((3, 3), (2, 3), (1, 2), (1, 1))}  # fmt: skip

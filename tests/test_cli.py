@@ -75,6 +75,24 @@ def test_every_command_shows_a_call_that_it_understands(command):
     assert f"Example: `{EXAMPLES[command]}`" == parsed.epilog
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], ""),
+        (["build"], ""),
+        (["bild"], "emonet-face: No such command 'bild'. Did you mean 'build'? See emonet-face"),
+    ],
+)
+def test_a_call_without_a_command_shows_the_help_and_one_with_a_wrong_one_says_so(
+    arguments, said, capsys
+):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(said)
+    assert bool(captured.err) == bool(said)
+    assert ("Usage:" in captured.out) != bool(said)
+
+
 @pytest.mark.parametrize("command", ["convert", "transfer"])
 def test_help_keeps_what_stands_in_angle_brackets(command, capsys):
     assert main([command, "--help"]) == 0

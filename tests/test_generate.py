@@ -8,6 +8,7 @@ Most tests put a plain coloured square in the place of the renderer; the last on
 from __future__ import annotations
 
 import doctest
+import errno
 import hashlib
 import json
 import sys
@@ -189,7 +190,9 @@ def test_a_run_whose_manifest_lacks_a_key_is_refused_with_its_name(tmp_path, dra
     out = generate(2, tmp_path / "run", size=40)
     plan = json.loads((out / MANIFEST).read_text())
     lacking = {key: value for key, value in plan.items() if key != "generator"}
-    for bad, message in ((lacking, "has no 'generator'"), (plan | {"n": "2"}, "'n' is '2'")):
+    wrong = {"n": "2", "generator": 3, "batch_size": 0, "format": "bmp", "versions": 1}
+    cases = [(plan | {key: value}, f"{key!r} is {value!r}") for key, value in wrong.items()]
+    for bad, message in ((lacking, "has no 'generator'"), *cases):
         (out / MANIFEST).write_text(json.dumps(bad))
         for use in (lambda: generate(2, out, size=40), lambda: check_finished(out)):
             with pytest.raises(EmoNetFaceError, match=rf"run\.json: {message}; it is damaged"):
@@ -207,6 +210,19 @@ def test_a_manifest_that_is_not_json_is_called_so(tmp_path, drawn, name):
         with pytest.raises(EmoNetFaceError, match=rf"{name}: is not JSON \(.*; it is damaged"):
             use()
     assert contents(out) == before
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_not_the_file_aside(
+    tmp_path, drawn, monkeypatch
+):
+    def link(source, target):
+        raise PermissionError(errno.EACCES, "Permission denied", str(source), None, str(target))
+
+    monkeypatch.setattr(run_folder.os, "link", link)
+    with pytest.raises(PermissionError) as caught:
+        generate(2, tmp_path / "run", size=40)
+    assert caught.value.filename == str(tmp_path / "run" / PLAN)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_backend_that_cannot_be_loaded_leaves_no_folder(tmp_path):
@@ -247,7 +263,8 @@ def test_a_foreign_folder_is_refused(tmp_path, drawn):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "number of images is 0: must be 1 or more"),
+        ({"n": 0}, r"number of images is 0: must lie in 1\.\.100000000"),
+        ({"n": 10**12}, "number of images is 1000000000000"),
         ({"n": -3}, "number of images is -3"),
         ({"backend": "dalle"}, "unknown backend 'dalle'; allowed: schematic"),
         ({"size": 8}, r"size is 8 pixels: must lie in 32\.\.2048"),
@@ -285,6 +302,24 @@ def test_only_compares_with_what_is_there(tmp_path, drawn):
     again = generate(3, out, size=40, only=image_id)
     levels = zip(again_levels(out, image_id), Image.open(image).getpixel((0, 0)), strict=True)
     assert again.difference == max(abs(one - other) for one, other in levels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch": 3}, "'batch' is 3: must be ids of this run"),
+        ({"batch": ["schematic-0-000000"]}, "'batch' is .*: must be ids of this run, this image's"),
+        ({"attempt": "x"}, "'attempt' is 'x': must be 0 or more"),
+        ({"attempt": -1}, "'attempt' is -1: must be 0 or more"),
+    ],
+)
+def test_only_believes_no_sidecar_that_was_changed_by_hand(tmp_path, drawn, change, message):
+    out = generate(2, tmp_path / "run", size=40)
+    sidecar = out / "images" / f"{image_id_of(0, 1)}.json"
+    record = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(record | {"generation": record["generation"] | change}))
+    with pytest.raises(EmoNetFaceError, match=rf"000001\.json: {message}.*remove the sidecar"):
+        generate(2, out, size=40, only=image_id_of(0, 1))
 
 
 def again_levels(out, image_id):

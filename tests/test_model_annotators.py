@@ -26,6 +26,7 @@ from emonet_face.cli import main
 from emonet_face.released import iter_ratings
 from emonet_face.taxonomy import EMOTIONS
 from generation.annotate import ModelOptions, annotate
+from generation.annotators.asking import StoppedError
 from generation.annotators.protocols import PROTOCOLS, PUBLISHED_25
 from generation.annotators.spending import CapReachedError, Pace, Spending, Usage
 
@@ -362,6 +363,7 @@ def test_bad_options_are_named(endpoint, faces, tmp_path, monkeypatch):
         ({"requests_per_minute": 0}, "--requests-per-minute is 0"),
         ({"max_cost": 1.0}, "--max-cost needs --price-in"),
         ({"price_in": 1.0}, "together, or neither"),
+        ({"price_in": float("inf"), "price_out": 1.0}, "--price-in is inf: must be a number"),
         ({"control": "blue"}, "unknown control 'blue'; allowed: grey, shuffled, constant"),
     ]:
         with pytest.raises(EmoNetFaceError, match=message):
@@ -504,9 +506,69 @@ def test_an_unreadable_picture_is_named_and_asked_about_once_it_is_whole(endpoin
     summary = ask(endpoint, faces, out)
     assert (summary["labels"], summary["unanswered"]) == (7, 1)
     assert any("face-003.png" in line.get("error", "") for line in lines_of(out))
+    assert [str(broken) in cause for cause in summary["causes"]] == [True]
     broken.write_bytes(whole)
     assert ask(endpoint, faces, out)["labels"] == 8
     assert len(lines_of(out)) == 8
+
+
+def test_a_call_counts_the_images_of_its_source_and_names_the_rest(
+    endpoint, faces, tmp_path, capsys
+):
+    """A picture that nobody could read and that is gone must not fail every later call."""
+    (faces / "face-003.png").write_bytes(b"no picture")
+    out = tmp_path / "o.jsonl"
+    arguments = ["annotate", str(faces), "--annotator", "openai", "--model", "multi-shot"]
+    arguments += ["--base-url", endpoint.url, "--out", str(out)]
+    assert main(arguments) == 1
+    assert "1 images got no answer" in (said := capsys.readouterr().out)
+    assert "  1 x " in said
+    assert "face-003.png: " in said
+    for index in (3, 4):
+        (faces / f"face-{index:03d}.png").unlink()
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "6 of 6 images labelled" in said
+    assert "also has results for 2 images of other sources" in said
+    assert len(lines_of(out)) == 8
+
+
+def test_a_name_that_is_not_utf8_is_refused(endpoint, faces, tmp_path):
+    """Two such names would become one in the results, and one picture's answer the other's."""
+    os.rename(faces / "face-000.png", os.fsencode(faces) + b"/face\xff.png")
+    with pytest.raises(EmoNetFaceError, match=r"face.*\.png' is not UTF-8; rename the file"):
+        ask(endpoint, faces, tmp_path / "o.jsonl")
+
+
+def test_an_interrupted_call_waits_for_no_retry(endpoint, faces, tmp_path):
+    """Pauses between retries are minutes at the end; what is on its way is still waited for."""
+    command = [sys.executable, "-m", "emonet_face.cli", "annotate", str(faces)]
+    command += ["--annotator", "openai", "--model", "nothing", "--retries", "20"]
+    command += ["--base-url", endpoint.url, "--out", str(tmp_path / "o.jsonl")]
+    before = endpoint.requests["nothing"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while endpoint.requests["nothing"] < before + 32:  # the pauses are seconds by now
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - start < 2.0
+    assert process.returncode == 130
+    assert "Stopping: answers that are on their way are kept" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_stopped_pace_lets_nothing_through():
+    pace = Pace(per_minute=1)
+    pace.wait()
+    pace.stop.set()
+    start = time.monotonic()
+    with pytest.raises(StoppedError):
+        pace.wait()
+    assert time.monotonic() - start < 0.5
 
 
 def start_process(faces, out, url, concurrency=4):

@@ -140,7 +140,9 @@ def test_the_tour_can_be_walked(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_tower(tmp_path / "tower", image_size=32, patch_size=16, hidden=32, layers=1, heads=2)
     block = README.split("## A short tour")[1].split("```bash\n")[1].split("```")[0]
-    fewer = {"--n 400": "--n 80 --size 96", "--n 200": "--n 40 --size 96", "TOWER": "tower"}
+    first, _, block = block.partition("\n")
+    assert first == "mkdir tour && cd tour && TOWER=../demo-out/work/tower"
+    fewer = {"--n 400": "--n 80 --size 96", "--n 200": "--n 40 --size 96", "$TOWER": "tower"}
     for shown, used in fewer.items():
         assert shown in block
         block = block.replace(shown, used)

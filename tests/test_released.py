@@ -124,7 +124,7 @@ def test_one_stem_stands_for_one_image(tmp_path, names, conflict):
     ("text", "said"),
     [
         ("", "is empty"),
-        ("path,annotator,emotion\n1,a,Anger\n", "no column 'value'; found path, annotator"),
+        ("path,annotator,emotion\n1,a,Anger\n", "no column 'value'; found 'path, annotator"),
         (VOTES, "has a header but no rows"),
         ("path,annotator,value,emotion,value\n1,a,True,Anger,False\n", "'value' stands twice"),
         (VOTES + '1,a,True,"Anger\n', "broken CSV"),

@@ -135,6 +135,29 @@ def test_a_line_that_is_damaged_is_named(tmp_path):
         ResultsFile(tmp_path, PLAN)
 
 
+@pytest.mark.parametrize("text", ["a note of mine", '{"note": 1}\nand no line end'])
+def test_no_byte_of_a_foreign_file_is_cut_off(tmp_path, text):
+    path = tmp_path / "o.jsonl"
+    path.write_text(text)
+    with pytest.raises(EmoNetFaceError, match=r"o\.jsonl.*: exists and was not made by"):
+        ResultsFile(path, PLAN)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "change", [{"image": 5}, {"cost": "free"}, {"key": 7}, {"scores": 3}, {"final": "no"}]
+)
+def test_a_value_that_no_line_can_have_is_named(tmp_path, change):
+    path = tmp_path / "o.jsonl"
+    label_all(path, None)
+    lines = lines_of(path)
+    lines[2] |= change
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ((key, value),) = change.items()
+    with pytest.raises(EmoNetFaceError, match=rf"line 3: {key!r} is {value!r}; remove the line"):
+        ResultsFile(path, PLAN)
+
+
 def test_many_processes_take_each_image_once(tmp_path):
     images = [f"i{n}.png" for n in range(150)]
     path, asked = tmp_path / "o.jsonl", tmp_path / "asked"

@@ -171,7 +171,7 @@ def test_simulated_raters_say_so(results):
 def test_the_dataset_is_told_from_the_results_where_they_tell(results):
     assert dataset_of(results) == DATASET
     assert dataset_of(results | {"source": {"dataset": "org/faces"}}) == "org/faces"
-    with pytest.raises(EmoNetFaceError, match="folder 'faces': say with --dataset-id"):
+    with pytest.raises(EmoNetFaceError, match="folder 'faces': say with --dataset-id ORG"):
         dataset_of(results | {"source": {"dataset": "faces"}})
     with pytest.raises(EmoNetFaceError, match=r"simulated raters.*--dataset-id"):
         dataset_of(results | {"simulated_annotators": ["simulated-human-1"]})

@@ -308,6 +308,21 @@ def test_a_full_disk(tmp_path, monkeypatch, at):
     check_run(out, 9)
 
 
+def test_a_full_disk_is_named_with_the_file_that_did_not_fit(tmp_path, monkeypatch):
+    """The system names a file where it opens or renames one, and none where it writes."""
+    real = image_files.os.write
+
+    def write(file, data):
+        if len(data) < 3:  # there was room for all but the end
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data[: len(data) - 2])
+
+    monkeypatch.setattr(image_files.os, "write", write)
+    with pytest.raises(OSError, match="No space left") as caught:
+        paint(tmp_path / "run", tmp_path / "log", 2)
+    assert caught.value.filename == str(tmp_path / "run" / "images" / "painter-0-000000.png")
+
+
 def test_processes_that_start_together_agree_who_makes_the_folder(tmp_path):
     for attempt in range(5):
         out = tmp_path / str(attempt) / "run"
@@ -385,6 +400,21 @@ def test_an_error_ends_all_workers_with_one_line(tmp_path):
     (out / "images" / "schematic-0-000000.json").rmdir()
     generate(20, out, size=32, workers=1)
     assert contents(out) == contents(generate(20, tmp_path / "new", size=32, workers=1))
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    """Else they would go on for hours, and write into the next run that is made in this place."""
+    command = [sys.executable, "-m", "emonet_face.cli", "generate", "--n", "100000", "--no-report"]
+    command += ["--size", "128", "--workers", "3", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    claims = tmp_path / "run" / CLAIMS
+    deadline = time.monotonic() + 60
+    while not claims.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(2.0)  # by now they are drawing
+    process.kill()
+    process.communicate(timeout=20)  # ends when the last of them has closed the pipe
 
 
 def test_an_actor_gives_up_as_a_process_does(tmp_path):

@@ -371,7 +371,8 @@ def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
 @pytest.mark.parametrize("manifest", ["run.json", ".plan.json"])
 def test_an_unfinished_run_is_refused(tmp_path, manifest):
     source = make_run(tmp_path / "run")
-    record = dict.fromkeys(PLAN_KEYS) | {"made_by": "emonet-face generate", "n": 13, "seed": 0}
+    record: dict[str, object] = {key: kind() for key, kind in PLAN_KEYS.items()}
+    record |= {"made_by": "emonet-face generate", "n": 13, "seed": 0}
     record |= {"generator": "schematic", "format": "png", "batch_size": 8, "size": 96}
     (source / manifest).write_text(json.dumps(record))
     with pytest.raises(EmoNetFaceError, match=r"not finished \(12 of 13 images\)"):

@@ -136,17 +136,18 @@ def test_true_classes_from_names_and_labels(tmp_path, mapping):
     happy = json.loads(_line("x.png", Elation=5.0))
     lines = [
         _line("0001_Happy.jpg", Elation=5.0),
-        _line("dir/0002_Surprised.png", Elation=5.0),
+        _line("sad/0002_Surprised.png", Elation=5.0),
+        _line("test/happy/0003.png", Elation=5.0),
         json.dumps(happy | {"image": "a_Anger.png", "label": 4}),
         json.dumps(happy | {"image": "b.png", "label": "Happy"}),
         json.dumps({"image": "broken.png", "error": "cannot be decoded"}),
     ]
     assert _run(tmp_path, lines, mapping) == 0
     table = _table(tmp_path)
-    assert (table["happy"]["n"], table["happy"]["top1"]) == ("3", "1.0")
+    assert (table["happy"]["n"], table["happy"]["top1"]) == ("4", "1.0")
     assert (table["surprise"]["n"], table["surprise"]["top1"]) == ("1", "0.0")
     assert table["sad"] == {"class": "sad", "n": "0", "hit_rate": "", "top1": "", "class_sum": ""}
-    assert table["overall"]["top1"] == "0.75"
+    assert table["overall"]["top1"] == "0.8"
     assert json.loads((tmp_path / "out" / "results.json").read_text())["n_error_lines"] == 1
 
 
@@ -178,8 +179,9 @@ def _with_face(image, index, n_faces, **scores):
         ([json.dumps({"error": "x"})], "line 1: no 'image' or 'image_path'"),
         (["{"], "line 1"),
         (["[]"], "line 1: is not a JSON object"),
-        ([_line("0001_Joyful.jpg")], "names class 'Joyful'"),
-        ([_line("0001.jpg")], "file name '0001.jpg'"),
+        ([_line("0001_Joyful.jpg")], "'0001_Joyful.jpg' names no class: the file's name must end"),
+        ([_line("0001.jpg")], "line 1: '0001.jpg' names no class"),
+        ([_line("faces/0001.jpg")], "'faces/0001.jpg' names no class"),
         ([json.dumps({"image": "a_Happy.jpg"})], "no 'results' or 'neutral_subtracted'"),
         ([_line("a_Happy.jpg"), _line("a_Happy.jpg")], "line 2: image 'a_Happy.jpg' stands"),
         ([json.dumps({"image": "a_Sad.jpg", "neutral_subtracted": {"Anger": 1}})], "no value for"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from emonet_face.cli import main
 from emonet_face.released import Vote, write_votes
 from emonet_face.taxonomy import EMOTIONS
-from eval_metrics.votes import summarise
+from eval_metrics.figure_style import NOTICE
+from eval_metrics.votes import read_votes, summarise, votes_figure
 
 HEADER = "path,annotator,value,emotion\n"
 
@@ -105,6 +107,19 @@ def test_real_votes_give_the_published_table(published, tmp_path, capsys):
     assert results["unclassified"] == []
     assert {p.name for p in (out / "figures").iterdir()} == {"binary_votes.png", "binary_votes.pdf"}
     assert "Hopelessness: 1556 votes" in capsys.readouterr().out
+
+
+def test_simulated_voters_are_named_wherever_the_result_stands(tmp_path, capsys):
+    votes = [replace(vote, annotator="simulated-human-1") for vote in _votes("a", "Anger", True)]
+    write_votes(tmp_path / "v.csv", [*votes, *_votes("a", "Anger", True)])
+    summary = summarise(read_votes(tmp_path / "v.csv"))
+    assert summary.simulated_annotators == ["simulated-human-1"]
+    assert votes_figure(summary).get_supxlabel() == NOTICE
+    assert votes_figure(summarise(_votes("a", "Anger", True, True))).get_supxlabel() == ""
+    assert main(["votes", "--votes", str(tmp_path / "v.csv"), "--out", str(tmp_path / "o")]) == 0
+    assert "Simulated, no people: simulated-human-1" in capsys.readouterr().out
+    results = json.loads((tmp_path / "o" / "results.json").read_text())
+    assert results["simulated_annotators"] == ["simulated-human-1"]
 
 
 def test_a_second_run_replaces_the_first(tmp_path):

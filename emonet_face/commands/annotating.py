@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -153,8 +154,7 @@ def _print_annotation(summary: dict[str, object]) -> None:
         f"{summary['out']}: {summary['annotator']}, {summary['protocol']}: {summary['labels']} of"
         f" {summary['images']} images labelled, {failed} replies do not fit{share}"
     )
-    for reason, n in list(summary["failures"].items())[:5]:
-        print(f"  {n} x {reason}")
+    _print_reasons(summary["failures"])
     tokens = summary["tokens"]
     if summary["requests"]:
         spent = (
@@ -164,10 +164,18 @@ def _print_annotation(summary: dict[str, object]) -> None:
         print(spent if cost is None else f"{spent}; cost so far {cost:.4f}")
     if summary["unanswered"]:
         print(f"{summary['unanswered']} images got no answer; the same call asks again")
+        _print_reasons(summary["causes"])
+    if summary["others"]:
+        print(f"{summary['out']} also has results for {summary['others']} images of other sources")
     if summary["busy"]:
         print(f"{summary['busy']} images are being labelled by another process")
     if summary["stopped"]:
         print(f"Stopped: {summary['stopped']}")
+
+
+def _print_reasons(counts: Mapping[str, int]) -> None:
+    for reason, n in list(counts.items())[:5]:
+        print(f"  {n} x {reason}")
 
 
 def annotate_report(

@@ -98,6 +98,8 @@ def votes(
         [[row[column] for column in COLUMNS] for row in summary.rows],
     )
     print(f"{summary.n_votes} votes on {summary.n_images} images")
+    if summary.simulated_annotators:
+        print(f"Simulated, no people: {', '.join(summary.simulated_annotators)}")
     for alias, n in summary.aliases.items():
         print(f"{alias}: {n} votes counted under the category it is an alias of")
     for (yes, n), pairs in summary.unclassified.items():
@@ -107,7 +109,11 @@ def votes(
 
 def transfer(
     predictions: Annotated[
-        Path, typer.Option(help="JSON lines of `predict` or of the published evaluation.")
+        Path,
+        typer.Option(
+            help="JSON lines of `predict` or of the published evaluation. The true class is the "
+            "field label, else the end of the file's name (0003_Surprised.jpg), else its folder's."
+        ),
     ],
     mapping: Annotated[
         Path,

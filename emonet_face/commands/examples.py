@@ -30,7 +30,7 @@ EXAMPLES = {
     ),
     "convert": "emonet-face convert --heads released --backbone TOWER --out hub/my-model",
     "calibrate": "emonet-face calibrate --model hub/my-model --dataset hub/emonet-face",
-    "predict": "emonet-face predict --model hub/my-model photos --out scores.csv",
+    "predict": "emonet-face predict --model hub/my-model photos --out scores.jsonl",
     "export": "emonet-face export --model hub/my-model",
     "page": "emonet-face page --model hub/my-model",
     "benchmark": (
@@ -38,7 +38,7 @@ EXAMPLES = {
     ),
     "votes": "emonet-face votes --votes binary.csv --out found",
     "transfer": (
-        "emonet-face transfer --predictions scores.jsonl --mapping basic7-strict --target ferd"
+        "emonet-face transfer --predictions ferd.jsonl --mapping basic7-strict --target ferd"
         " --out found"
     ),
     "card": "emonet-face card hub/emonet-face hub/my-model --results found/results.json",

@@ -112,7 +112,7 @@ def export(
             (d.output, *(f"{x:.1e}" for x in (d.largest, d.mean, d.tolerance)))
             for d in done.parity.differences
         ]
-        columns = ("output", "largest difference", "mean", "let pass")
+        columns = ("output", "largest difference", "mean", "allowed")
         print_table(f"{done.dtype} against the model, {done.parity.pictures}", columns, rows)
         print(f"{done.path}: {done.n_bytes / 1e6:,.1f} MB")
 

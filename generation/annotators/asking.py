@@ -17,6 +17,10 @@ class NoAnswerError(Exception):
     """Nobody answered, after all retries: the image can be asked about again later."""
 
 
+class StoppedError(Exception):
+    """The call is ending: nothing was sent."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a model wrote.

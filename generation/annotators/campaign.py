@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,15 @@ from dataclasses import dataclass, field
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.imaging import ImageFile
 from emonet_face.progress import track
-from generation.annotators.asking import Label, NoAnswerError
+from generation.annotators.asking import Label, NoAnswerError, StoppedError
 from generation.annotators.pictures import Picture
 from generation.annotators.results_file import ResultsFile, payload_key
 from generation.annotators.spending import CapReachedError
 
 NO_ANSWERS_IN_A_ROW = 10
 """After so many pictures without an answer, the endpoint is taken to be down."""
+
+_INTERRUPTED = "Stopping: answers that are on their way are kept. Interrupt again to leave them."
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Campaign:
         plan: dict[str, object],
         *,
         workers: int,
+        stop: threading.Event,
         control: str | None = None,
     ) -> None:
         """
@@ -69,13 +73,14 @@ class Campaign:
             results: where lines go.
             plan: hashed into each key.
             workers: how many pictures are under way at once.
+            stop: set here when no more is to be asked; `label` may look at it.
             control: named in each line.
         """
         self._shown, self._label, self._results, self._plan = shown, label, results, plan
         self._workers, self._control = min(workers, len(shown)), control
         self._next = iter(shown)
         self._feed = threading.Lock()
-        self._stop = threading.Event()
+        self._stop = stop
         self._events: queue.Queue[_Event | Exception | None] = queue.Queue()
         self._in_a_row = 0
 
@@ -98,6 +103,9 @@ class Campaign:
                     self._stop.set()
                 else:
                     self._count(event, tally)
+        except KeyboardInterrupt:
+            print(_INTERRUPTED, file=sys.stderr)
+            raise
         finally:
             self._stop.set()  # answers that are on their way are paid for: they are waited for
             for thread in threads:
@@ -138,6 +146,8 @@ class Campaign:
                 if item is None:
                     break
                 self._events.put(self._one(*item))
+        except StoppedError:
+            pass
         except CapReachedError as cap:
             self._stop.set()
             self._events.put(_Event("stopped", str(cap)))

@@ -132,6 +132,7 @@ class Endpoint:
         Raises:
             NoAnswerError: transient errors to the last retry, or another fault of the server.
             CapReachedError: a cap on the spending stops it.
+            StoppedError: the call is ending.
             EmoNetFaceError: key or model is refused, or payment is asked for: no other image would
                 change that.
         """
@@ -151,7 +152,7 @@ class Endpoint:
                     raise NoAnswerError(f"no answer after {tries}: {error}") from None
                 if error.wait is not None:
                     self._pace.pause(wait)
-                time.sleep(wait)
+                self._pace.stop.wait(wait)
         reply.details["seconds"] = round(time.monotonic() - start, 3)
         if attempts > 1:
             reply.details["attempts"] = attempts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,8 +86,9 @@ def annotate_by_model(
     Returns:
         "out", "annotator" (its name), "protocol", "simulated" (False), "images", "labels" (images
         with ratings), "failures" (reason -> images), "failure_rate" (of all that were answered),
-        "unanswered", "busy", "stopped" (None, or why), "requests", "tokens", "cost" (None without
-        prices; with what earlier calls paid).
+        "unanswered", "causes" (why they are -> images), "busy", "stopped" (None, or why),
+        "requests", "tokens", "cost" (None without prices; with what earlier calls paid): of the
+        images of the source. "others": how many images of other sources the file has, too.
 
     Raises:
         EmoNetFaceError: a bad option or source, `out` is not ours or holds another plan, the key or
@@ -108,9 +110,11 @@ def annotate_by_model(
             spent_before=results.cost,
         )
         workers = _workers(annotator, options)
-        with _label(annotator, protocol, seed, options, spending) as label:
+        stop = threading.Event()
+        pace = Pace(options.requests_per_minute, stop)
+        with _label(annotator, protocol, seed, options, spending, pace) as label:
             campaign = Campaign(
-                shown, label, results, plan, workers=workers, control=options.control
+                shown, label, results, plan, workers=workers, stop=stop, control=options.control
             )
             tally = campaign.run(str(plan["annotator"]))
     finally:
@@ -118,7 +122,9 @@ def annotate_by_model(
     lines = list(results.lines())
     if replies != out:
         _write_table(out, replies, lines)
-    return _summary(out, plan, tally, lines, spending)
+    of_source = {picture.image for picture in pictures}
+    summary = _summary(out, plan, tally, [i for i in lines if i["image"] in of_source], spending)
+    return summary | {"others": sum(line["image"] not in of_source for line in lines)}
 
 
 def _plan(annotator: str, protocol: str, seed: int, options: ModelOptions) -> dict[str, object]:
@@ -160,7 +166,12 @@ def _workers(annotator: str, options: ModelOptions) -> int:
 
 @contextmanager
 def _label(
-    annotator: str, protocol: str, seed: int, options: ModelOptions, spending: Spending
+    annotator: str,
+    protocol: str,
+    seed: int,
+    options: ModelOptions,
+    spending: Spending,
+    pace: Pace,
 ) -> Iterator[Label]:
     if options.control == "constant":
         dimensions = protocol != READOUT and PROTOCOLS[protocol].dimensions
@@ -176,7 +187,7 @@ def _label(
         rating.sampling(seed),
         None if rating.schema is None else rating.schema(),
         spending=spending,
-        pace=Pace(options.requests_per_minute),
+        pace=pace,
         base_url=options.base_url,
         timeout_s=options.timeout_s,
         retries=options.retries,
@@ -225,6 +236,7 @@ def _summary(
 ) -> dict[str, object]:
     final = [line for line in lines if line.get("final", True)]
     failures = Counter(line["error"] for line in final if "error" in line)
+    causes = Counter(str(line.get("error")) for line in lines if not line.get("final", True))
     return {
         "out": str(out),
         "annotator": plan["annotator"],
@@ -234,7 +246,8 @@ def _summary(
         "labels": sum("scores" in line for line in final),
         "failures": dict(failures.most_common()),
         "failure_rate": failures.total() / len(final) if final else None,
-        "unanswered": sum(not line.get("final", True) for line in lines),
+        "unanswered": causes.total(),
+        "causes": dict(causes.most_common()),
         "busy": tally.busy,
         "stopped": tally.stopped,
         "requests": spending.requests,

@@ -29,10 +29,12 @@ class Picture:
     Attributes:
         image: file name, as it stands in results.
         read: gives the file, checked; EmoNetFaceError where it cannot be used.
+        generator: what made it, where a dataset repo says so.
     """
 
     image: str
     read: Callable[[], ImageFile]
+    generator: str | None = None
 
 
 def pictures_of(source: str, config: str, *, decoded: bool = False) -> list[Picture]:
@@ -63,6 +65,12 @@ def pictures_of(source: str, config: str, *, decoded: bool = False) -> list[Pict
         raise EmoNetFaceError(f"{source}: holds no images")
     for picture in found:
         checked_name(picture.image, "image")
+        try:
+            picture.image.encode()
+        except UnicodeEncodeError:  # results would hold another name, and two may become one
+            raise EmoNetFaceError(
+                f"{source}: the file name {picture.image!r} is not UTF-8; rename the file"
+            ) from None
     return found
 
 
@@ -79,13 +87,16 @@ def _of_repo(repo: str, config: str, check: _Check) -> list[Picture]:
         rows = concatenate_datasets(list(splits.values()))
         rows = rows.cast_column("image", Image(decode=False))
         ids = rows["image_id"]
+        generators = rows["generator"] if "generator" in rows.column_names else [None] * len(ids)
     except (OSError, ValueError, KeyError, DatasetsError) as error:
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise EmoNetFaceError(f"{repo}: config {config!r} cannot be loaded ({reason})") from None
     lock = threading.Lock()
     return [
-        Picture(f"{image_id}.png", partial(_read_row, rows, index, image_id, lock, check))
-        for index, image_id in enumerate(ids)
+        Picture(
+            f"{image_id}.png", partial(_read_row, rows, index, image_id, lock, check), generator
+        )
+        for index, (image_id, generator) in enumerate(zip(ids, generators, strict=True))
     ]
 
 

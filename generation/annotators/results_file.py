@@ -18,12 +18,23 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from emonet_face.errors import EmoNetFaceError
+from emonet_face.errors import EmoNetFaceError, shown
 from emonet_face.outputs import PARTIAL, remove_stale
 from generation.annotators.claims import Claims
 
+_BEGINNING = b'{"image": "'
+"""Of every line."""
+_KINDS: dict[str, Any] = {
+    "image": str,
+    "key": str,
+    "cost": (int, float, NoneType),
+    "final": (bool, NoneType),
+    "scores": (dict, NoneType),
+    "error": (str, NoneType),
+}
 _SYNC_S = 1.0
 """A line may be this old before it is made safe from a power failure."""
 
@@ -75,6 +86,7 @@ class ResultsFile:
         remove_stale(self.path.parent, self.path.name)
         self._claims = Claims(self.path.with_name(f".{self.path.name}.lock"))
         try:
+            self._refresh()
             with self._claims.changing():
                 self._heal()
             self._refresh()
@@ -136,7 +148,11 @@ class ResultsFile:
                 self._heal()
                 with self.path.open("ab", buffering=0) as stream:
                     about = os.fstat(stream.fileno())
-                    written = stream.write(data)
+                    try:
+                        written = stream.write(data)
+                    except OSError as error:
+                        error.filename = os.fspath(self.path)  # the system does not name it
+                        raise
                 if written != len(data):
                     raise EmoNetFaceError(f"{self.path}: cannot be written (disk full)")
                 if (about.st_ino, about.st_size) == (self._inode, self._offset):
@@ -222,12 +238,19 @@ class ResultsFile:
         try:
             line = json.loads(text)
         except ValueError:
-            raise EmoNetFaceError(f"{where}: is not JSON") from None
+            raise EmoNetFaceError(
+                f"{where}: is not JSON; remove the line (its image is then asked about again), or"
+                " give another --out"
+            ) from None
         needed = ("image", "key", *self._plan)
         if not isinstance(line, dict) or any(key not in line for key in needed):
-            raise EmoNetFaceError(
-                f"{where}: exists and was not made by this command; give another name or remove it"
-            )
+            raise _not_ours(where)
+        for key, kinds in _KINDS.items():
+            if not isinstance(line.get(key), kinds):
+                raise EmoNetFaceError(
+                    f"{where}: {key!r} is {shown(line[key])}; remove the line (its image is then"
+                    " asked about again), or give another --out"
+                )
         for key, value in self._plan.items():
             if line[key] != value:
                 raise EmoNetFaceError(
@@ -267,5 +290,15 @@ class ResultsFile:
                     end = start + found + 1
                     break
                 end = start
-            if end < size:
-                stream.truncate(end)
+            if not end:  # no line before it that shows whose file this is
+                stream.seek(0)
+                beginning = stream.read(len(_BEGINNING))
+                if beginning != _BEGINNING[: len(beginning)]:
+                    raise _not_ours(str(self.path))
+            stream.truncate(end)
+
+
+def _not_ours(where: str) -> EmoNetFaceError:
+    return EmoNetFaceError(
+        f"{where}: exists and was not made by this command; give another name or remove it"
+    )

@@ -56,7 +56,7 @@ def read_annotators(paths: Sequence[Path]) -> list[Annotator]:
 
     Raises:
         EmoNetFaceError: a file cannot be used, a bad row or line (named), votes, or an annotator
-            that rates an image twice; or nobody rated anything.
+            that rates an image twice; or there is no line at all.
     """
     found: dict[str, Annotator] = {}
     for path in paths:
@@ -66,8 +66,8 @@ def read_annotators(paths: Sequence[Path]) -> list[Annotator]:
             _read_lines(path, found)
         else:
             raise EmoNetFaceError(f"{path}: give .jsonl of `annotate` or .csv like hq.csv")
-    if not any(annotator.scores for annotator in found.values()):
-        raise EmoNetFaceError(f"{', '.join(map(str, paths))}: no ratings in them")
+    if not found:
+        raise EmoNetFaceError(f"{', '.join(map(str, paths))}: nobody said anything in them")
     return sorted(found.values(), key=lambda annotator: not annotator.human)
 
 

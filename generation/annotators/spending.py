@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from emonet_face.errors import EmoNetFaceError
+from generation.annotators.asking import StoppedError
 
 _PER = 1_000_000
 """Prices are per million tokens."""
@@ -58,7 +60,8 @@ class Spending:
             spent_before: by earlier calls on the same results.
 
         Raises:
-            EmoNetFaceError: a negative number, one price alone, or max_cost without prices.
+            EmoNetFaceError: a number below 0 or without end, one price alone, or max_cost without
+                prices.
         """
         numbers = {
             "--price-in": price_in,
@@ -67,8 +70,8 @@ class Spending:
             "--max-requests": max_requests,
         }
         for name, value in numbers.items():
-            if value is not None and not value >= 0:
-                raise EmoNetFaceError(f"{name} is {value}: must be 0 or more")
+            if value is not None and not 0 <= value < math.inf:
+                raise EmoNetFaceError(f"{name} is {value}: must be a number, 0 or more")
         if (price_in is None) != (price_out is None):
             raise EmoNetFaceError("give --price-in and --price-out together, or neither")
         if max_cost is not None and price_in is None:
@@ -150,12 +153,19 @@ class Spending:
 
 
 class Pace:
-    """Lets requests of all threads through, evenly spaced and not during a pause."""
+    """Lets requests of all threads through, evenly spaced and not during a pause.
 
-    def __init__(self, per_minute: float | None = None) -> None:
+    Attributes:
+        stop: once it is set, nothing is let through and nobody waits.
+    """
+
+    def __init__(
+        self, per_minute: float | None = None, stop: threading.Event | None = None
+    ) -> None:
         """
         Args:
             per_minute: most requests a minute; None for no limit.
+            stop: see above.
 
         Raises:
             EmoNetFaceError: it is below 0.001, which is one request in 16 hours.
@@ -167,15 +177,20 @@ class Pace:
         self._gap = 60 / per_minute if per_minute else 0.0
         self._next = 0.0
         self._lock = threading.Lock()
+        self.stop = threading.Event() if stop is None else stop
 
     def wait(self) -> None:
-        """Return when the next request may be sent."""
+        """Return when the next request may be sent.
+
+        Raises:
+            StoppedError: `stop` is set.
+        """
         with self._lock:
             now = time.monotonic()
             at = max(self._next, now)
             self._next = at + self._gap
-        if at > now:
-            time.sleep(at - now)
+        if self.stop.wait(at - now) if at > now else self.stop.is_set():
+            raise StoppedError
 
     def pause(self, seconds: float) -> None:
         """Let nothing new through for a while: the endpoint asked for it."""
