@@ -108,7 +108,9 @@ def read_xmp(packet: bytes) -> Mark | None:
         tree = ElementTree.fromstring(packet.strip(b"\0 \n"))
     except ElementTree.ParseError as error:
         raise EmoNetFaceError(f"the XMP packet is not XML ({error})") from None
-    source_type = tree.findtext(f".//{{{_IPTC}}}DigitalSourceType")
+    key = f"{{{_IPTC}}}DigitalSourceType"  # an element or, as most others write it, an attribute
+    found = (element.text if element.tag == key else element.get(key) for element in tree.iter())
+    source_type = next((text for text in found if text), None)
     if source_type is None:
         return None
     record = tree.findtext(f".//{{{_OURS}}}PromptRecord")
@@ -126,11 +128,31 @@ def read_mark(data: bytes) -> Mark | None:
     from PIL import Image
 
     with Image.open(BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
-        image.load()
-        packet = image.info.get("xmp") or image.info.get(_PNG_KEYWORD)
-    if packet is None:
-        return None
-    return read_xmp(packet if isinstance(packet, bytes) else packet.encode())
+        packet = _packet(image)
+        if packet is None:
+            image.load()  # a PNG may have it behind the pixels
+            packet = _packet(image)
+    return None if packet is None else read_xmp(packet)
+
+
+def _packet(image: Image.Image) -> bytes | None:
+    packet = image.info.get("xmp") or image.info.get(_PNG_KEYWORD)
+    return packet.encode() if isinstance(packet, str) else packet
+
+
+def is_marked_generated(data: bytes) -> bool:
+    """Whether an image file says of itself that a model or a program made the whole of it.
+
+    A mark that cannot be read says nothing. Other digital source types, a photograph that a model
+    changed for instance, are none of these.
+    """
+    if b"DigitalSourceType" not in data:  # XMP is UTF-8 and not compressed: nothing to decode for
+        return False
+    try:
+        mark = read_mark(data)
+    except (ValueError, OSError):
+        return False
+    return mark is not None and mark.source_type in (TRAINED, DRAWN)
 
 
 def encode(image: Image.Image, image_format: str, packet: bytes) -> bytes:

@@ -156,6 +156,13 @@ class EmpathicInsightHeads(nn.Module):
         return hidden.squeeze(-1).T
 
 
+def _check_tensor(values: Any, name: str, made_by: str) -> None:
+    if not isinstance(values, torch.Tensor):
+        raise ValueError(
+            f"{name} is a {type(values).__name__}: give the tensor that {made_by} makes"
+        )
+
+
 def _check_finite(values: torch.Tensor, name: str) -> None:
     """Raise ValueError naming the first row with NaN or an infinity, where a look is possible.
 
@@ -279,7 +286,8 @@ class EmpathicInsightFaceModel(PreTrainedModel):
                 NaFlex tower needs `pixel_attention_mask` and `spatial_shapes`.
 
         Raises:
-            ValueError: another shape, whole numbers, or pixels that are not finite (see `forward`).
+            ValueError: no tensor, another shape, whole numbers, or pixels that are not finite (see
+                `forward`).
         """
         self._check_pixels(pixel_values, kwargs.get("interpolate_pos_encoding", False))
         if len(pixel_values) == 0:
@@ -294,6 +302,7 @@ class EmpathicInsightFaceModel(PreTrainedModel):
         return F.normalize(pooled.float(), dim=-1)
 
     def _check_pixels(self, pixels: torch.Tensor, any_size: bool) -> None:
+        _check_tensor(pixels, "pixel_values", "the image processor")
         tower = self.config.vision_config
         if self.config.naflex:
             expected = ("batch", "patches", tower.num_channels * tower.patch_size**2)
@@ -316,6 +325,13 @@ class EmpathicInsightFaceModel(PreTrainedModel):
             )
         _check_finite(pixels, "pixel_values")
 
+    def _check_embeddings(self, embeddings: torch.Tensor) -> None:
+        _check_tensor(embeddings, "image_embeds", "`embed`")
+        shape, width = tuple(embeddings.shape), self.config.embedding_size
+        if len(shape) != 2 or shape[1] != width:
+            raise ValueError(f"image_embeds has the shape {shape}: must be (batch, {width})")
+        _check_finite(embeddings, "image_embeds")
+
     @can_return_tuple
     def forward(
         self,
@@ -334,10 +350,10 @@ class EmpathicInsightFaceModel(PreTrainedModel):
 
         Raises:
             ValueError: both or none given, a keyword that is not the tower's (`labels` is one: the
-                heads are fitted by `emonet-face train`, and no loss is computed here), another
-                shape, whole numbers, or values that are not finite, the image named. That last look
-                is not taken inside torch.compile, an export or a CUDA graph: there such an image
-                gets NaN throughout, the others are unharmed.
+                heads are fitted by `emonet-face train`, and no loss is computed here), no tensor,
+                another shape, whole numbers, or values that are not finite, the image named. That
+                last look is not taken inside torch.compile, an export or a CUDA graph: there such
+                an image gets NaN throughout, the others are unharmed.
         """
         if (pixel_values is None) == (image_embeds is None):
             raise ValueError("give either pixel_values or image_embeds, and not both")
@@ -349,13 +365,8 @@ class EmpathicInsightFaceModel(PreTrainedModel):
             )
         if image_embeds is None:
             embedding = self.embed(pixel_values, **kwargs)
-        elif image_embeds.ndim != 2 or image_embeds.shape[1] != self.config.embedding_size:
-            raise ValueError(
-                f"image_embeds has the shape {tuple(image_embeds.shape)}:"
-                f" must be (batch, {self.config.embedding_size})"
-            )
         else:
-            _check_finite(image_embeds, "image_embeds")
+            self._check_embeddings(image_embeds)
             embedding = F.normalize(image_embeds.float(), dim=-1)
         return EmpathicInsightFaceOutput(scores=self.heads(embedding), embedding=embedding)
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import made_by, new_folder, write_json
@@ -32,6 +35,11 @@ FILES = (
     "app.py", "bars.py", "page.css", "page.png", "notice.md", DEMONSTRATION, "requirements.txt",
     "README.md",
 )  # fmt: skip
+
+_ENDING = [
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""What asks a program to end; Windows has no SIGHUP."""
 
 
 def stage_space(out: Path, model_id: str) -> None:
@@ -74,6 +82,8 @@ def _fill(folder: Path, model_id: str, simulated: bool | None) -> None:
 def serve(model: str, port: int) -> int:
     """Stage the page for a model in a temporary folder and run it there until it is stopped.
 
+    Ctrl-C stops it, and so do SIGTERM and SIGHUP; the folder and all uploaded pictures go then.
+
     Args:
         model: folder or Hub id.
         port: on this machine only (127.0.0.1); the first free one from it on is taken.
@@ -94,12 +104,31 @@ def serve(model: str, port: int) -> int:
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
     }
-    with TemporaryDirectory(prefix="emonet-face-page-") as folder:
-        _fill(Path(folder), model, simulated=None)  # the page asks the model; nobody reads this
-        try:
-            done = subprocess.run(
-                [sys.executable, "app.py"], cwd=folder, env=os.environ | settings, check=False
-            )
-        except KeyboardInterrupt:
-            return 0
-    return done.returncode
+    try:
+        with _temporary_folder() as folder, chdir(folder):
+            _fill(folder, model, simulated=None)  # the page asks the model; nobody reads this
+            # Read by gradio when it is imported: uploaded pictures go with the folder, too.
+            os.environ |= settings | {"GRADIO_TEMP_DIR": str(folder / "uploads")}
+            # In this process: no other one is left behind, however this one ends.
+            sys.path.insert(0, str(folder))
+            return import_module("app").main()
+    except KeyboardInterrupt:
+        return 0
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that goes at the end, also when a signal asks for it: KeyboardInterrupt inside."""
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number in _ENDING:
+        if number == signal.SIGINT or before[number] != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
+    folder = mkdtemp(prefix="emonet-face-page-")
+    try:
+        yield Path(folder)
+    finally:
+        for number in _ENDING:  # who is impatient must not stop this
+            signal.signal(number, signal.SIG_IGN)
+        shutil.rmtree(folder, ignore_errors=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)

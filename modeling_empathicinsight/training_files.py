@@ -18,13 +18,16 @@ from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.simulated import is_simulated
 from modeling_empathicinsight.heads_training import HUBER_DELTA
 from modeling_empathicinsight.stage_run import Curves, Fit
 from modeling_empathicinsight.training_stages import OUTPUTS, Stages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FOLDER = "training"
 SIDES = ("training", "held_out")
@@ -35,7 +38,7 @@ def files_of(stages: Stages) -> dict[str, bytes]:
     """The files, place in the repo -> bytes."""
     return {
         f"{FOLDER}/curves.csv": _csv(_curve_rows(stages.curves)),
-        f"{FOLDER}/curves.png": _figure(stages),
+        f"{FOLDER}/curves.png": _png(figure_of(stages)),
         f"{FOLDER}/validation.csv": _csv(_validation_rows(stages.reports)),
     }
 
@@ -111,7 +114,8 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _figure(stages: Stages) -> bytes:
+def figure_of(stages: Stages) -> Figure:
+    """The learning curves, one pair of axes for each stage that was run."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -139,7 +143,13 @@ def _figure(stages: Stages) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     if curves:
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        handles, labels = grid[0].get_legend_handles_labels()
+        ncols = 2 * len(curves)  # one stage is half as wide as two
+        figure.legend(handles, labels, loc="outside lower center", ncols=ncols)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
     return data.getvalue()

@@ -27,6 +27,7 @@ from generation.marking import (
     TRAINED,
     Mark,
     encode,
+    is_marked_generated,
     read_mark,
     read_xmp,
     xmp_packet,
@@ -98,6 +99,41 @@ def test_files_without_a_mark(picture, tmp_path):
     assert read_mark((tmp_path / "plain.png").read_bytes()) is None
     other = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
     assert read_mark(encode(picture, "png", other)) is None
+
+
+BROKEN = xmp_packet({}, TRAINED).replace(b"</rdf:RDF>", b"")
+ATTRIBUTE = (  # the compact form of RDF, as image generators of others write it
+    b'<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><r:Description'
+    b' xmlns:i="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" i:DigitalSourceType="'
+    b'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/></r:RDF>'
+)
+
+
+@pytest.mark.parametrize(
+    ("packet", "generated"),
+    [
+        (xmp_packet(RECORD, TRAINED), True),
+        (xmp_packet({}, DRAWN), True),
+        (ATTRIBUTE, True),
+        (xmp_packet({}, "compositeWithTrainedAlgorithmicMedia"), False),
+        (xmp_packet({}, "digitalCapture"), False),
+        (xmp_packet({"prompt": TRAINED}, "digitalCapture"), False),
+        (BROKEN, False),
+        (b"<x>DigitalSourceType trainedAlgorithmicMedia</x>", False),
+    ],
+)
+def test_only_what_a_generator_made_as_a_whole_counts_as_generated(packet, generated, picture):
+    for image_format in FORMATS:
+        assert is_marked_generated(encode(picture, image_format, packet)) is generated
+    assert not is_marked_generated(b"DigitalSourceType")
+
+
+def test_a_packet_behind_the_pixels_of_a_png_is_found(picture):
+    data = encode(picture, "png", xmp_packet(RECORD, TRAINED))
+    start = data.index(b"iTXt") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]  # before IEND
+    assert read_mark(moved) == read_mark(data) == Mark(TRAINED, RECORD)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from toy_faces import draw_face
 from toy_heads import write_heads
 from transformers import (
@@ -343,6 +344,20 @@ def test_no_image_gives_no_row(model, repo):
     assert (output.logits.shape, output.scores.shape) == ((0, 40), (0, 44))
     assert (output.embedding.shape, output.embedding.dtype) == ((0, 32), torch.float32)
     assert model(image_embeds=torch.zeros(0, 32)).scores.shape == (0, 44)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[0.5, 0.5], Image.new("RGB", (32, 32)), np.zeros((1, 3, 32, 32), np.float32)],
+    ids=["list", "picture", "array"],
+)
+def test_what_is_no_tensor_is_named(model, given):
+    kind = type(given).__name__
+    for call in (model, model.embed):
+        with pytest.raises(ValueError, match=f"^pixel_values is a {kind}: give the tensor that "):
+            call(given)
+    with pytest.raises(ValueError, match=f"^image_embeds is a {kind}: give the tensor that "):
+        model(image_embeds=given)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,11 @@ from raw_sources import draw, sidecar
 from emonet_face.cli import main
 from emonet_face.released import iter_ratings, iter_votes
 from emonet_face.taxonomy import EMOTIONS, FAMILIES, INDEX, OPPOSITE
+from generation.people import server as server_module
 from generation.people.form import PAGE, notice, page_html
 from generation.people.questions import Task
-from generation.people.store import Store
+from generation.people.store import Setup, Store
+from generation.run import generate
 
 PATIENCE = 60_000  # milliseconds, on a busy machine
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -45,7 +47,7 @@ def faces(tmp_path):
 
 
 def test_each_family_and_slider_is_there_once_and_named():
-    html = page_html(Task.SLIDERS)
+    html = page_html(Task.SLIDERS, generated=True)
     assert re.findall(r'data-index="(\d+)"', html) == [
         str(INDEX[name]) for names in FAMILIES.values() for name in names
     ]
@@ -53,21 +55,33 @@ def test_each_family_and_slider_is_there_once_and_named():
         assert html.count(f'<label for="slider-{index}">') == 1
         assert html.count(f'<small id="slider-{index}-words">') == 1
     assert html.count('<details class="family') == len(FAMILIES)
-    assert page_html(Task.VOTES).count('type="range"') == 0
+    assert page_html(Task.VOTES, generated=True).count('type="range"') == 0
 
 
 @pytest.mark.parametrize("task", Task)
 def test_the_notice_says_what_is_kept_and_what_answers_may_not_be_used_for(task):
-    text = " ".join(notice(task).split())
-    for said in (
-        "Nobody in the pictures exists",
-        "says nothing about any real person",
-        "Do not use your real name",
-        "pauses included",
-        "may not be used for",
-        *FORBIDDEN_USES,
-    ):
-        assert said in text
+    for generated in (True, False):
+        text = " ".join(notice(task, generated).split())
+        assert " ".join(page_html(task, generated).split()).count(text) == 2  # before, and in help
+        for said in (
+            "Do not use your real name",
+            "pauses included",
+            "may not be used for",
+            *FORBIDDEN_USES,
+        ):
+            assert said in text
+
+
+NOBODY = "Nobody in the pictures exists, and an answer says nothing about any real person."
+CONSENT = "Faces of real people must not be labelled here without their consent"
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_notice_says_that_nobody_exists_only_where_all_pictures_are_known_as_generated(task):
+    for generated in (True, False):
+        text = " ".join(notice(task, generated).split())
+        assert (NOBODY in text, "Every face here was made by" in text) == (generated, generated)
+        assert (CONSENT in text, "Whoever runs this page answers" in text) == (not generated,) * 2
 
 
 def test_the_page_asks_nothing_of_other_servers():
@@ -132,6 +146,26 @@ def test_a_missing_gradio_names_the_line_that_installs_it(faces, tmp_path, monke
         main(["annotate-page", str(faces), "--task", "votes", "--store", str(tmp_path / "s")]) == 2
     )
     assert "pip install 'emonet-face[annotate]'" in capsys.readouterr().err
+
+
+def test_a_served_page_says_what_is_known_of_its_own_pictures(faces, tmp_path, monkeypatch):
+    from fastapi.testclient import TestClient
+
+    pages = []
+    monkeypatch.setattr(
+        server_module, "_run", lambda app, _: pages.append(TestClient(app).get("/").text)
+    )
+    run = generate(2, tmp_path / "run", size=48)
+    for source, generated in ((run, True), (faces, False)):
+        said = []
+        store = tmp_path / f"{source.name}.sqlite"
+        setup = Setup(Task.SLIDERS, 0)
+        server_module.serve(str(source), store, setup, port=int(free_port()), say=said.append)
+        html = " ".join(pages.pop().replace("\\n", " ").split())
+        assert (NOBODY in html, CONSENT in html) == (generated, not generated)
+        warned = [line for line in said if "are not known to be generated" in line]
+        assert bool(warned) is not generated
+    assert warned[0].startswith("5 of 5 images are not known to be generated, the first is face-0.")
 
 
 # The browser

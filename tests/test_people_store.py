@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from people_at_work import answer_all, answer_one, reply_to, token_of
-from raw_sources import draw, sidecar
+from raw_sources import RATINGS, draw, ratings_csv, sidecar
 
 from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
@@ -44,6 +44,7 @@ from generation.people.questions import (
 )
 from generation.people.source_images import read_source
 from generation.people.store import Setup, Store, open_store
+from generation.run import generate
 
 HERE = Path(__file__).parent
 FINISHED = re.compile(r"N|YN|YY[YN]")
@@ -566,6 +567,32 @@ def test_images_that_cannot_be_shown_are_named_and_left_out(faces):
     (faces / "face-00.png").write_bytes(data)  # changed while the page runs
     assert damaged.bytes_of(whole.items[0].sha256) is None
     assert damaged.bytes_of("../../etc/passwd") is None
+
+
+def test_pictures_are_known_as_generated_by_their_mark_or_by_their_row_alone(faces, tmp_path):
+    """A sidecar with an emotion may lie beside any photograph: it says nothing of the picture."""
+    run = generate(6, tmp_path / "run", size=48)
+    found = read_source(str(run), Task.SLIDERS)
+    assert (found.generated, found.unknown) == (True, [])
+    draw(run / "images" / "added.png")
+    found = read_source(str(run), Task.SLIDERS)
+    again = read_source(str(run), Task.SLIDERS, known={item.sha256 for item in found.items})
+    assert [(f.generated, f.unknown) for f in (found, again)] == [(False, ["added.png"])] * 2
+    assert len(read_source(str(faces), Task.VOTES).unknown) == 12
+
+
+@pytest.mark.parametrize("generator", ["org/some-model", None])
+def test_a_row_of_a_dataset_repo_names_the_generator_of_its_picture(tmp_path, generator):
+    for name in "ab":
+        draw(tmp_path / "faces" / f"{name}.png", shade=ord(name))
+        record = {"prompted_emotion": "Anger", "prompt": "a face", "generator": generator}
+        sidecar(tmp_path / "faces" / f"{name}.json", **{k: v for k, v in record.items() if v})
+    ratings = ratings_csv(tmp_path / "hq.csv", *RATINGS)
+    repo = tmp_path / "repo"
+    assert main(["build", "hq", "--ratings", str(ratings), "--images", str(tmp_path / "faces"),
+                 "--out", str(repo)]) == 0  # fmt: skip
+    found = read_source(str(repo), Task.SLIDERS)
+    assert found.unknown == ([] if generator else ["a.png", "b.png"])
 
 
 def test_bad_sources_are_one_line(faces, tmp_path):

@@ -10,11 +10,14 @@ import importlib.util
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +214,86 @@ def test_a_missing_gradio_names_the_line_that_installs_it(monkeypatch, capsys):
     assert "pip install 'emonet-face[space,faces]'" in capsys.readouterr().err
 
 
+# The end of a page that was started
+
+STAND_IN = """
+import os, sys, time
+
+def main():
+    print(os.getpid(), flush=True)
+    time.sleep(99)
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+START = """
+import sys
+from pathlib import Path
+from modeling_empathicinsight import space_staging
+space_staging.HERE = Path(sys.argv[1])
+sys.exit(space_staging.serve("org/m", 7860))
+"""
+
+
+def has_ended(pid):
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+@pytest.mark.parametrize(
+    "signals", ["SIGTERM", "SIGINT", "SIGHUP", "SIGHUP SIGTERM SIGTERM SIGINT", "SIGKILL"]
+)
+def test_nothing_of_a_page_outlives_its_command(tmp_path, signals):
+    """Neither the process that serves nor, unless there was no time for it, the folder."""
+    for name in space_staging.SHARED:
+        shutil.copy(SPACE.parent / name, tmp_path)
+    (shutil.copytree(SPACE, tmp_path / "space") / "app.py").write_text(STAND_IN)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = subprocess.Popen(
+        [sys.executable, "-c", START, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(temporary)},
+    )  # fmt: skip
+    with command:
+        serves = int(command.stdout.readline())
+        assert len(list(temporary.iterdir())) == 1
+        for name in signals.split():
+            command.send_signal(signal.Signals[name])
+        code = command.wait(timeout=30)
+    assert has_ended(serves)
+    if signals == "SIGKILL":
+        assert code == -signal.SIGKILL
+    else:
+        assert (code, list(temporary.iterdir())) == (0, [])
+
+
+@pytest.mark.slow
+def test_a_page_says_one_line_and_leaves_nothing(tmp_path):
+    model, temporary = make_model(tmp_path / "m"), tmp_path / "tmp"
+    temporary.mkdir()
+    picture = tmp_path / "face.png"
+    draw_face(0.5, 0.5, 60, np.random.default_rng(0)).save(picture)
+    with (
+        started(model, TMPDIR=str(temporary)) as (server, address),
+        chromium() as browser,
+        opened(browser, address, viewport=DESKTOP) as (page, _),
+    ):
+        drop(page, picture)
+        shown(page)
+        assert [path.name for path in temporary.rglob("face.png")] == ["face.png"]
+        server.terminate()
+        said = server.communicate(timeout=60)[0]
+    lines = [line for line in said.splitlines() if line and "Loading weights" not in line]
+    assert (server.returncode, lines) == (0, [f"The page: {address}  (Ctrl-C stops it)"])
+    assert list(temporary.iterdir()) == []
+
+
 # The HTML
 
 
@@ -333,16 +416,16 @@ def browser():
         yield browser
 
 
-@pytest.fixture(scope="module")
-def url(browser, model):
-    """The address of a running page; the browser first, for without it nothing is started."""
+@contextmanager
+def started(model, **environment):
+    """The command, and the address at which it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "emonet_face.cli", "page", "--model", str(model)]
     server = subprocess.Popen(
         [*command, "--port", str(port)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment,
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}/"
     try:
@@ -354,10 +437,17 @@ def url(browser, model):
                 if server.poll() is not None:
                     pytest.fail(f"the page ended: {server.stdout.read()}")
                 time.sleep(0.25)
-        yield address
+        yield server, address
     finally:
-        os.killpg(server.pid, 15)
+        server.terminate()
         server.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def url(browser, model):
+    """The address of a running page; the browser first, for without it nothing is started."""
+    with started(model) as (_, address):
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -446,6 +536,22 @@ def test_a_picture_without_a_face_says_so_when_asked_to_crop(browser, url, files
         assert text == "turned.jpg: no face was found; without the crop it is scored whole"
         page.get_by_label("Find the face and crop to it first").uncheck()
         shown(page)
+
+
+def test_nothing_lies_over_the_picture(browser, url, files):
+    with opened(browser, url, viewport=DESKTOP) as (page, _):
+        drop(page, files / "face.png")
+        shown(page)
+        image = page.locator("#picture img").bounding_box()
+        label = page.get_by_text("Picture of one face: PNG, JPEG or WebP").bounding_box()
+        assert label["y"] + label["height"] <= page.locator("#picture").bounding_box()["y"]
+        covering = page.evaluate(
+            """box => [0.02, 0.5, 0.9].map(place => document.elementFromPoint(
+                box.x + place * box.width, box.y + 3)).filter(e => e.tagName !== 'IMG')
+                .map(e => e.outerHTML.slice(0, 120))""",
+            image,
+        )
+        assert covering == []
 
 
 def press_enter_to_choose(page, button):

@@ -44,7 +44,7 @@ from modeling_empathicinsight.ridge import fit_ridge
 from modeling_empathicinsight.stage_run import Schedule
 from modeling_empathicinsight.targets import Examples, split
 from modeling_empathicinsight.training_checkpoint import Checkpoint, unfinished
-from modeling_empathicinsight.training_files import files_of, loss_name, view, watching
+from modeling_empathicinsight.training_files import figure_of, files_of, loss_name, view, watching
 from modeling_empathicinsight.training_stages import Stages
 from modeling_empathicinsight.workers import Workers
 
@@ -424,6 +424,30 @@ def test_curves_and_tables_are_files():
     assert named != files["training/curves.png"], "the picture says so"
     losses = np.array(done.curves["training"], dtype=float).mean(axis=1)
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("ran", [("ratings",), ("votes",), ("ratings", "votes")], ids="+".join)
+def test_nothing_of_the_curves_lies_outside_their_picture(ran):
+    """Least room: the longest title and axis there are."""
+    losses = [[0.5] * 44, [0.4] * 44]
+    curves = {"epoch": [1, 2], "training": losses, "held_out": losses}
+    table = [{"best_epoch": 2}] * 44
+    report = {"run": True, "table": table, "annotators": ["simulated-vlm"]}
+    reports = {
+        "ratings": report | {"loss": "huber", "run": "ratings" in ran},
+        "votes": report | {"anchor": 0.25, "balance": True},
+    }
+    figure = figure_of(Stages(reports, dict.fromkeys(ran, curves)))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 4
+    parts = {"legend": legend.get_window_extent()}
+    for axes in figure.axes:
+        parts |= {f"axes {axes.get_title()}": axes.get_tightbbox()}
+    for name, box in parts.items():
+        assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, name
+        assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, name
+        assert name == "legend" or not box.overlaps(parts["legend"])
 
 
 def test_the_axes_of_the_curves_name_the_loss_that_was_used():

@@ -32,19 +32,34 @@ _KEYS = {
 }
 
 
-def notice(task: Task) -> str:
-    """What a person reads and agrees to before they begin, as HTML."""
-    return _part(task.value) + _part("notice")
+_GENERATED = """Every face here was made by an image generator. Nobody in the pictures exists, and
+    an answer says nothing about any real person."""
+_UNKNOWN = """Whoever runs this page answers for where the pictures come from: not all of them are
+    known to be made by an image generator. Faces of real people must not be labelled here without
+    their consent; if you think that you see one, stop and ask. An answer says how a face looks to
+    you, and nothing about what anybody feels."""
 
 
-def page_html(task: Task) -> str:
-    """The whole page; what stands in it changes by page.js alone."""
+def notice(task: Task, generated: bool) -> str:
+    """What a person reads and agrees to before they begin, as HTML.
+
+    Args:
+        task: sliders or votes.
+        generated: whether every picture is known to be made by an image generator; only then it
+            says that nobody in them exists.
+    """
+    pictures = _GENERATED if generated else _UNKNOWN
+    return _part(task.value) + _part("notice").replace("PICTURES", pictures)
+
+
+def page_html(task: Task, generated: bool) -> str:
+    """The whole page; what stands in it changes by page.js alone. Arguments as of `notice`."""
     asked = _sliders() if task == Task.SLIDERS else _question()
     return f"""
 <div class="people {task.value}" data-task="{task.value}">
   <section class="join">
     <h1>What does this face show?</h1>
-    {notice(task)}
+    {notice(task, generated)}
     <form novalidate>
       <label for="name">A made-up name
         <small>for example wren-12; the same one each time you come back</small></label>
@@ -83,7 +98,7 @@ def page_html(task: Task) -> str:
   <dialog class="help" aria-labelledby="help-title">
     <h2 id="help-title">Keys</h2>
     {_keys(task)}
-    <details><summary>What you do, and what is kept</summary>{notice(task)}</details>
+    <details><summary>What you do, and what is kept</summary>{notice(task, generated)}</details>
     <form method="dialog"><button class="go">Close</button></form>
   </dialog>
 </div>"""

@@ -72,7 +72,9 @@ def serve(
         with open_store(store, setup, images.items) as opened:
             with sqlite_faults(store):
                 welcome = _welcome(opened, images, annotators, host, port)
-            desk = Desk(opened, notice(setup.task), allowed=annotators, lease=lease)
+            desk = Desk(
+                opened, notice(setup.task, images.generated), allowed=annotators, lease=lease
+            )
             app = application(desk, images, setup.task)
             listener.listen()  # who comes from here on is answered
             for line in welcome:
@@ -124,6 +126,12 @@ def _welcome(
             f"{len(annotators)} annotators cannot finish an image that three find the emotion in:"
             " the contrast takes a fourth (or --both-questions)"
         )
+    if not images.generated:
+        n, first = len(images.unknown), images.unknown[0]
+        lines.append(
+            f"{n} of {len(images.items)} images are not known to be generated, the first is"
+            f" {first}: you answer for where they come from, and the page says so"
+        )
     if host not in ("127.0.0.1", "localhost"):
         lines.append("Whoever can reach this address can join, under any name that is allowed")
     shown = "127.0.0.1" if host == "0.0.0.0" else host
@@ -157,7 +165,7 @@ def application(desk: Desk, images: SourceImages, task: Task) -> FastAPI:
 
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.HTML(
-            page_html(task),
+            page_html(task, images.generated),
             js_on_load=(PAGE / "page.js").read_text(encoding="utf-8"),
             apply_default_css=False,
             server_functions=_calls(desk),

@@ -14,6 +14,7 @@ from emonet_face.imaging import ImageFile, checked_stem, image_stem, index_image
 from emonet_face.progress import track
 from emonet_face.ratings import resolve
 from generation.annotators.pictures import Picture, pictures_of
+from generation.marking import is_marked_generated
 from generation.people.questions import Item, Task
 
 _READERS = 4
@@ -27,11 +28,20 @@ class SourceImages:
         items: those that can be asked about, in the order of the source.
         pictures: sha256 -> what reads the file again.
         left_out: why each of the others cannot be shown, one line each.
+        unknown: names of the items that are not known to be made by an image generator: neither
+            does a row of a dataset repo name one, nor does the file say so of itself (IPTC's
+            digital source type).
     """
 
     items: list[Item]
     pictures: dict[str, Picture]
     left_out: list[str]
+    unknown: list[str]
+
+    @property
+    def generated(self) -> bool:
+        """Whether all of them are known to be made by an image generator."""
+        return not self.unknown
 
     def bytes_of(self, sha256: str) -> bytes | None:
         """The file of one of the items, None for anything else or where it has changed since."""
@@ -72,29 +82,33 @@ def read_source(
     items: list[Item] = []
     by_digest: dict[str, Picture] = {}
     left_out: list[str] = []
+    unknown: list[str] = []
     with ThreadPoolExecutor(_READERS) as readers:
         read = readers.map(lambda picture: _read(picture, known), pictures)
         for picture, file in zip(pictures, track(read, "images", len(pictures)), strict=True):
             if isinstance(file, EmoNetFaceError):
                 left_out.append(str(file))
                 continue
+            digest, generated = file
             stem = image_stem(picture.image)
-            items.append(Item(len(items), picture.image, stem, file, emotions.get(stem)))
-            by_digest.setdefault(file, picture)
+            items.append(Item(len(items), picture.image, stem, digest, emotions.get(stem)))
+            by_digest.setdefault(digest, picture)
+            if not generated:
+                unknown.append(picture.image)
     if not items:
         raise EmoNetFaceError(f"{source}: no image can be used; the first: {left_out[0]}")
-    return SourceImages(items, by_digest, left_out)
+    return SourceImages(items, by_digest, left_out, unknown)
 
 
-def _read(picture: Picture, known: Collection[str]) -> str | EmoNetFaceError:
-    """Its sha256, or why it cannot be shown."""
+def _read(picture: Picture, known: Collection[str]) -> tuple[str, bool] | EmoNetFaceError:
+    """Its sha256 and whether it is known to be generated, or why it cannot be shown."""
     try:
         file: ImageFile = picture.read()
         if file.sha256 not in known:
             inspect_image(file.data, picture.image)
     except EmoNetFaceError as error:
         return error
-    return file.sha256
+    return file.sha256, picture.generator is not None or is_marked_generated(file.data)
 
 
 def _prompted(source: str, pictures: list[Picture], prompts: Path | None) -> dict[str, str]:

@@ -13,6 +13,8 @@ import importlib.util
 import json
 import os
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +184,9 @@ def build(score: Scorer, name: str, before: str) -> gr.Blocks:
         gr.Markdown((HERE / "notice.md").read_text(encoding="utf-8"), elem_id="notice")
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
+                gr.Markdown("Picture of one face: PNG, JPEG or WebP", elem_id="wanted")
                 picture = Picture(
-                    label="Picture of one face: PNG, JPEG or WebP",
+                    show_label=False,  # it would lie over the picture
                     sources=["upload", "clipboard"],
                     type="filepath",
                     height=320,
@@ -223,17 +226,25 @@ def main() -> int:
     try:
         score = Scorer(name, space["taxonomy"])
         shown = Path(name).name if Path(name).is_dir() else name
-        build(score, shown, warning(name)).launch(
+        page = build(score, shown, warning(name))
+        _, address, _ = page.launch(
             theme=THEME,
             css_paths=HERE / "page.css",
             footer_links=[],
             ssr_mode=False,
             share=False,
             max_file_size="50mb",
+            quiet=True,  # no advice on sharing
+            prevent_thread_lock=True,
         )
     except (OSError, ValueError) as error:
         print(f"app: {name}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
         return 2
+    print(f"The page: {address}  (Ctrl-C stops it)", flush=True)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(HOUR)
+    page.close(verbose=False)
     return 0
 
 
