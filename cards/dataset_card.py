@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from cards.dataset_people import BY_PEOPLE, PUBLISHED_RATER, annotating, creator
-from cards.dataset_words import COLUMNS, FACES, HOLDS, LIMITS
+from cards.dataset_words import COLUMNS, FACES, LIMITS
 from cards.evaluation import read_evaluation
 from cards.shard_facts import ShardFacts, shard_facts
 from cards.slices import slices_of
 from cards.sourced import results, sourced
+from emonet_face.config_words import HOLDS
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.reliability import TIERS
 from emonet_face.simulated import is_simulated

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from emonet_face.config_words import HOLDS
+
 FACES = ("hq", "binary", "big")
 """Configs with a row for each face."""
 
-HOLDS = {
-    "hq": "slider ratings, for evaluation",
-    "binary": "yes/no votes, for fine-tuning",
-    "big": "machine labels, for pre-training",
-    "hq_baselines": "scores of models on the `hq` images",
-}
 COLUMNS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("image",), FACES, "the picture as it was made, bytes unchanged; null without a picture"),
     (("image_id",), tuple(HOLDS), "file-name stem, unique within a config"),

@@ -23,7 +23,7 @@ from cards.sourced import read_json
 from cards.space_card import RECORD as SPACE_RECORD
 from cards.space_card import is_space, space_context
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.front_matter import join_front_matter, read_front_matter
+from emonet_face.front_matter import README, join_front_matter, read_front_matter
 from emonet_face.outputs import write_text
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "kind_of",
     "put_results",
     "render_card",
+    "write_card",
     "write_evaluation",
 ]
 
@@ -59,17 +60,24 @@ class Card(NamedTuple):
     marked: str
     others: dict[str, str]
 
+    def texts(self) -> dict[str, str]:
+        """Name -> text of every file of the card, README.md last."""
+        texts = {name: unmarked(text) for name, text in self.others.items()}
+        return {**texts, README: join_front_matter(self.front, unmarked(self.marked))}
 
-def kind_of(repo: Path) -> str:
+
+def kind_of(repo: Path, front: Mapping[str, Any] | None = None) -> str:
     """What a product folder is, told from its content: "dataset", "model", "metric" or "space".
 
+    Args:
+        repo: the folder.
+        front: its front matter, where that is known already.
+
     Raises:
-        EmoNetFaceError: it is none of them.
+        EmoNetFaceError: it is none of them, or no folder at all.
     """
-    return _kind_of(repo, read_front_matter(repo)[0])
-
-
-def _kind_of(repo: Path, front: Mapping[str, Any]) -> str:
+    if front is None:
+        front = _front_matter(repo)
     config = repo / "config.json"
     if config.is_file():
         model_type = read_json(config).get("model_type")
@@ -102,11 +110,14 @@ def render_card(repo: Path, org: str | None = None) -> Path:
     Raises:
         EmoNetFaceError: no product folder, or one of its files is broken.
     """
-    card = card_of(repo, org)
-    for name, text in card.others.items():
-        write_text(repo / name, unmarked(text))
-    write_text(repo / "README.md", join_front_matter(card.front, unmarked(card.marked)))
-    return repo / "README.md"
+    write_card(repo, card_of(repo, org))
+    return repo / README
+
+
+def write_card(repo: Path, card: Card) -> None:
+    """Write the files of a card into its product folder, each whole or not at all."""
+    for name, text in card.texts().items():
+        write_text(repo / name, text)
 
 
 def put_results(
@@ -153,8 +164,8 @@ def card_of(repo: Path, org: str | None = None) -> Card:
     """
     if org is not None:
         check_name(org, "--org")
-    front = read_front_matter(repo)[0]
-    make = _MAKERS[_kind_of(repo, front)]
+    front = _front_matter(repo)
+    make = _MAKERS[kind_of(repo, front)]
     try:
         return make(repo, front, org)
     except EmoNetFaceError:
@@ -164,6 +175,13 @@ def card_of(repo: Path, org: str | None = None) -> Card:
             f"{repo}: no card can be made of it: its front matter or one of its JSON files lacks"
             f" something or has another form ({type(error).__name__}: {error})"
         ) from error
+
+
+def _front_matter(repo: Path) -> dict[str, Any]:
+    if not repo.is_dir():
+        what = "is a file" if repo.exists() else "no such folder"
+        raise EmoNetFaceError(f"{repo}: {what}; give a product folder")
+    return read_front_matter(repo)[0]
 
 
 def _names(repo: Path, org: str | None) -> dict[str, Any]:

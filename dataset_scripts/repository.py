@@ -4,8 +4,9 @@ A repo is a folder with a README whose front matter has the tag `emonet-face`. N
 written aside, what stays is linked beside them, `croissant.json` and then the README come last, and
 one rename puts the folder in place: whoever loads it meanwhile sees the old repo or the new one.
 
-Each `configs:` entry carries `description: sha256:<of its shards>`, because `load_dataset` caches
-a local folder by the text of its YAML alone and would serve old rows for changed shards.
+The `description` of each `configs:` entry ends in the sha256 of its shards, because `load_dataset`
+caches a local folder by the text of its YAML alone and would serve old rows for changed shards. It
+knows no other key there for text, and drops from `dataset_info` what it does not know.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dataset_scripts.schema import (
     shard_pattern,
 )
 from dataset_scripts.shards import Shards, write_shards
+from emonet_face.config_words import HOLDS
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import README, read_front_matter, write_front_matter
 from emonet_face.outputs import check_replaceable, locked, new_folder
@@ -252,7 +254,7 @@ def _with_configs(
     for config, shards in written.items():
         configs[config] = {
             "config_name": config,
-            "description": f"sha256:{shards.sha256}",
+            "description": f"{HOLDS[config]} (sha256:{shards.sha256})",
             "data_files": [{"split": SPLITS[config], "path": shard_pattern(config)}],
         }
     order = [*(c for c in CONFIGS if c in configs), *(c for c in configs if c not in CONFIGS)]

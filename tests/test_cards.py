@@ -268,6 +268,15 @@ def test_what_is_no_product_is_one_line(tmp_path, capsys):
     assert "model_type is 'bert'" in capsys.readouterr().err
 
 
+def test_a_file_or_nothing_in_place_of_a_product_folder(tmp_path, capsys):
+    repo = _model(tmp_path)
+    render_card(repo)
+    assert main(["card", str(repo / "README.md")]) == 2
+    assert f"{repo}/README.md: is a file; give a product folder" in capsys.readouterr().err
+    assert main(["card", str(tmp_path / "none")]) == 2
+    assert f"{tmp_path}/none: no such folder; give a product folder" in capsys.readouterr().err
+
+
 def test_a_name_without_the_results_that_it_stands_in(tmp_path, capsys):
     assert main(["card", str(_model(tmp_path)), "--annotator", "mine"]) == 2
     assert "--annotator: names the model in --results" in capsys.readouterr().err

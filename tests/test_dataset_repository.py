@@ -21,6 +21,7 @@ from dataset_scripts import EmoNetFace, build_big, build_binary, build_hq
 from dataset_scripts.repository import check_repo, write_configs
 from dataset_scripts.schema import CONFIGS, SPLITS, features
 from dataset_scripts.shards import write_shards
+from emonet_face.config_words import HOLDS
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import (
     join_front_matter,
@@ -145,13 +146,14 @@ def test_changed_shards_are_seen_by_the_loader_although_it_caches_by_yaml(raw, t
     assert answers() == [False]
 
 
-def test_the_description_is_the_hash_of_the_shards(repo):
+def test_the_description_says_what_a_config_holds_and_the_hash_of_its_shards(repo):
     data, _ = read_front_matter(repo)
     assert [entry["config_name"] for entry in data["dataset_info"]] == list(CONFIGS)
     for entry in data["configs"]:
         (files,) = entry["data_files"]
         (shard,) = repo.glob(files["path"])  # of several: test_shards.py
-        assert entry["description"] == f"sha256:{hashlib.sha256(shard.read_bytes()).hexdigest()}"
+        digest = hashlib.sha256(shard.read_bytes()).hexdigest()
+        assert entry["description"] == f"{HOLDS[entry['config_name']]} (sha256:{digest})"
         assert entry.get("default", False) == (entry["config_name"] == "hq")
 
 

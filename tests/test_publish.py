@@ -41,7 +41,7 @@ def products(tmp_path_factory):
 @pytest.fixture
 def folder(products, tmp_path, monkeypatch):
     """The products, free to be spoilt; faults in them and their cards are other files' matter."""
-    monkeypatch.setattr("cards.publishing.staging.render_card", lambda repo, org: None)
+    monkeypatch.setattr("cards.publishing.staging.render_anew", lambda repo, org: ())
     monkeypatch.setattr("cards.publishing.publish.verify", lambda repos, token: [])
     return shutil.copytree(products, tmp_path / "hub")
 
@@ -114,9 +114,19 @@ def test_a_dry_run_without_a_hub_says_so_and_shows_the_plan(folder, hub, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert publish(folder, ORG) == 0
     shown = capsys.readouterr().out
-    assert "could not be asked" in shown
-    assert "HF_HUB_OFFLINE" in shown
+    reason = "The Hub cannot be reached (HF_HUB_OFFLINE is set); everything is shown as new."
+    assert reason in shown.splitlines()
     assert DATASET in shown
+
+
+def test_why_the_hub_cannot_be_reached_is_said_in_words(folder, hub, monkeypatch, capsys):
+    """A name that nothing resolves: the client's error begins with its number."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://no-hub.invalid")
+    assert publish(folder, ORG) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "cannot be reached" in line]
+    assert re.fullmatch(
+        r"The Hub cannot be reached \([A-Z][\w ]+\); everything is shown as new\.", line
+    )
 
 
 def test_upload_then_a_second_run_that_sends_nothing(folder, hub, tmp_path, capfd):
@@ -325,7 +335,7 @@ def test_what_a_killed_run_left_is_removed_and_the_work_finished(folder, hub, tm
         "import os, sys; sys.path.insert(0, sys.argv[3]);"
         "import cards.publishing.publish as p, cards.publishing.upload as u;"
         "import cards.publishing.staging as s;"
-        "p.verify = s.render_card = lambda *_: [];"
+        "p.verify = s.render_anew = lambda *_: ();"
         "u._commit = lambda *_: os.kill(os.getpid(), 9);"
         "p.publish(p.Path(sys.argv[1]), sys.argv[2], upload=True)"
     )

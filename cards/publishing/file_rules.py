@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from cards.publishing.staging import StagedRepo
+from cards.publishing.staged_files import StagedRepo
 
 LARGEST = 50 * 10**9
 """Bytes of one file that the Hub takes."""

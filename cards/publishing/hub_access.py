@@ -7,6 +7,7 @@ to nobody, printed nowhere and stored nowhere.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -97,7 +98,8 @@ def said(error: BaseException) -> str:
         return f"the Hub answers {error.response.status_code} {' '.join(words.split())}"
     if isinstance(error, JSONDecodeError):
         return "what answers there is no Hub: its answer is no JSON"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 

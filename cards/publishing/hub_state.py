@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cards.publishing.staging import StagedFile
+from cards.publishing.staged_files import StagedFile
 from emonet_face.errors import EmoNetFaceError
 
 if TYPE_CHECKING:

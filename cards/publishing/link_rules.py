@@ -8,7 +8,7 @@ from html import unescape
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-from cards.publishing.staging import StagedRepo
+from cards.publishing.staged_files import StagedRepo
 from emonet_face.front_matter import README, read_front_matter
 
 _FENCED = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.DOTALL | re.MULTILINE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cards.publishing.hub_access import one_line
 from cards.publishing.hub_state import SERVERS_OWN, RemoteRepo, read_repo
-from cards.publishing.staging import StagedFile, StagedRepo
+from cards.publishing.staged_files import StagedFile, StagedRepo
 from emonet_face.errors import EmoNetFaceError
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from cards.publishing.collection import complete_collection
 from cards.publishing.hub_access import check_rights, connect, known_token, one_line
 from cards.publishing.plan import PLAN_COLUMNS, RepoPlan, check_permitted, make_plan, size_text
 from cards.publishing.read_back import read_back
-from cards.publishing.staging import StagedRepo, left_out, staged
+from cards.publishing.staged_files import StagedRepo
+from cards.publishing.staging import left_out, staged
 from cards.publishing.upload import upload_repo
-from cards.publishing.verification import verify
+from cards.publishing.verification import Fault, left_for_later, verify
 from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.screen_table import print_table
@@ -50,8 +51,8 @@ def publish(
         0 where all is well, 1 where faults were found (they are printed) and nothing was sent.
 
     Raises:
-        EmoNetFaceError: the folders cannot be staged, the Hub refuses, or something published
-            would change without `update`.
+        EmoNetFaceError: `hub_dir` holds no folders, the Hub refuses, or something published would
+            change without `update`.
     """
     start = time.perf_counter()
     check_name(org, "--org")
@@ -64,10 +65,8 @@ def publish(
         names = ", ".join(repo.name for repo in repos)
         print(f"Verifying {names}: files, secrets, cards, check, public loaders ...")
         faults = verify(repos, known_token(api))
-        for fault in faults:
-            print(f"  {fault}")
         if faults:
-            print(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: nothing is uploaded")
+            _tell(faults, left_for_later(repos, faults))
             return 1
         plans = _plan(api, repos, org, private=private, upload=upload)
         _show(plans, f"{VERSION} on {api.endpoint}, organisation {org}")
@@ -81,6 +80,14 @@ def publish(
     return 0
 
 
+def _tell(faults: Sequence[Fault], left: Sequence[str]) -> None:
+    for fault in faults:
+        print(f"  {fault}")
+    if left:
+        print(f"Not looked at before these are gone: {'; '.join(left)}")
+    print(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: nothing is uploaded")
+
+
 def _plan(
     api: HfApi, repos: Sequence[StagedRepo], org: str, *, private: bool, upload: bool
 ) -> list[RepoPlan]:
@@ -90,7 +97,8 @@ def _plan(
     except EmoNetFaceError as error:
         if upload:
             raise
-        print(f"The Hub could not be asked, so all counts as new. {error}")
+        reason = str(error).partition(": ")[2]
+        print(f"The Hub cannot be reached ({reason}); everything is shown as new.")
         return [RepoPlan(repo, org, None, private, VERSION) for repo in repos]
 
 
@@ -101,6 +109,8 @@ def _show(plans: Sequence[RepoPlan], title: str) -> None:
         if plan.replaces:
             for line in plan.differences():
                 print(f"  {line}")
+        for line in plan.staged.replaced:
+            print(f"  {line}")
     print("collection: gets those of them that it lacks")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cards.publishing.hub_access import is_passing, one_line
 from cards.publishing.hub_state import read_repo
 from cards.publishing.plan import RepoPlan
-from cards.publishing.staging import StagedFile
+from cards.publishing.staged_files import StagedFile
 from emonet_face.errors import EmoNetFaceError
 
 if TYPE_CHECKING:

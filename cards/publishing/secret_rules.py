@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cards.publishing.staging import StagedRepo
+from cards.publishing.staged_files import StagedRepo
 
 LARGEST = 32 << 20
 """Larger files, and those of `BINARY`, are tables and weights, where nobody writes a key."""

@@ -6,113 +6,36 @@ uploaded. Its card is rendered again, so that snippets name the repo as it is ca
 source keeps its own. A source file that is replaced afterwards changes nothing here; one that is
 written into is noticed, because size and times of all files are compared again before anything is
 committed.
+
+Faults of a folder are noted with it and not raised, so that one run finds those of all folders.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cards.collection import KINDS
 from cards.hub_names import check_name
-from cards.render import kind_of, render_card
+from cards.publishing.own_text import render_anew
+from cards.publishing.staged_files import StagedFile, StagedRepo, hashed, placed
+from cards.render import kind_of
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import PARTIAL, remove_stale
-
-"""In the order they are published: a page comes after the model that it shows."""
-
-REPO_TYPES = {"dataset": "dataset", "model": "model", "metric": "space", "space": "space"}
-"""What each is on the Hub: `evaluate.load` looks for metrics among the Spaces."""
 
 SMALL_BYTES = 1 << 20
 """Files up to this size are copied when staged."""
 
+_SIGNS = {"model": "config.json", "dataset": "*/*.parquet"}
+"""Kind -> files that tell it where what tells it for sure cannot be read."""
+
 _THREADS = 4
-
-
-@dataclass(frozen=True)
-class StagedFile:
-    """A file to publish.
-
-    Attributes:
-        name: its path in the repo, with "/".
-        path: where it is staged.
-        size: bytes.
-        stamp: what the file system said of it when it was hashed: size, time, identity.
-        sha256: of its content.
-    """
-
-    name: str
-    path: Path
-    size: int
-    stamp: tuple[int, ...]
-    sha256: str
-
-    def check(self) -> None:
-        """Raise EmoNetFaceError where the file is gone or was written into since it was hashed."""
-        try:
-            now = _stamp(self.path)
-        except FileNotFoundError:
-            raise EmoNetFaceError(
-                f"{self.path}: is gone: the staging folder was cleared away during the upload;"
-                " nothing was committed, run the command again"
-            ) from None
-        if now != self.stamp:
-            raise EmoNetFaceError(
-                f"{self.name}: was changed during the upload; nothing was committed, run the"
-                " command again when the file is finished"
-            )
-
-    def read(self) -> bytes:
-        """The content, which must still be what was hashed."""
-        self.check()
-        data = self.path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise EmoNetFaceError(f"{self.name}: was changed during the upload; run it again")
-        return data
-
-    def git_id(self) -> str:
-        """The id git gives the content, by which a Hub names files it does not keep as large."""
-        total = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
-        with self.path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                total.update(block)
-        return total.hexdigest()
-
-
-@dataclass(frozen=True)
-class StagedRepo:
-    """A folder to publish as one repo.
-
-    Attributes:
-        name: the repo's name without organisation; the folder's.
-        kind: one of `KINDS`.
-        folder: where it is staged.
-        files: sorted by name.
-    """
-
-    name: str
-    kind: str
-    folder: Path
-    files: tuple[StagedFile, ...]
-
-    @property
-    def repo_type(self) -> str:
-        """What it is on the Hub: "dataset", "model" or "space"."""
-        return REPO_TYPES[self.kind]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
 
 
 @contextmanager
@@ -127,9 +50,11 @@ def staged(hub_dir: Path, org: str) -> Iterator[list[StagedRepo]]:
         hub_dir: the folder that holds the products.
         org: organisation that the cards name.
 
+    Yields:
+        All folders, those with faults too; `verify` lists them, and nothing with a fault is sent.
+
     Raises:
-        EmoNetFaceError: no such folder, nothing in it, a folder that is no product or has a name
-            that the Hub refuses, a link or a device in one.
+        EmoNetFaceError: no such folder, nothing in it, or it is a product itself.
     """
     hub = Path(os.path.realpath(hub_dir))
     if not hub.is_dir():
@@ -140,9 +65,10 @@ def staged(hub_dir: Path, org: str) -> Iterator[list[StagedRepo]]:
     if not sources:
         raise EmoNetFaceError(f"{hub_dir}: holds no folders; each product is a folder in it")
     aside = _staging_folder(hub)
+    order = [*KINDS, ""]
     try:
         repos = [_stage(source, aside / source.name, org) for source in sources]
-        yield sorted(repos, key=lambda repo: (KINDS.index(repo.kind), repo.name))
+        yield sorted(repos, key=lambda repo: (order.index(repo.kind), repo.name))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -160,9 +86,7 @@ def left_out(hub_dir: Path) -> list[str]:
 
 
 def _is_source(path: Path) -> bool:
-    if path.is_symlink():
-        raise EmoNetFaceError(f"{path}: is a symbolic link; publish uploads real folders only")
-    return path.is_dir() and not path.name.startswith(".")
+    return path.is_symlink() or (path.is_dir() and not path.name.startswith("."))
 
 
 def _staging_folder(hub: Path) -> Path:
@@ -177,33 +101,86 @@ def _staging_folder(hub: Path) -> Path:
 
 
 def _stage(source: Path, folder: Path, org: str) -> StagedRepo:
-    check_name(source.name, f"{source}")
-    kind = kind_of(source)
-    for original in _walk(source):
+    """A folder, staged as far as its faults allow."""
+    if source.is_symlink():
+        fault = ("", "is a symbolic link; publish uploads real folders only")
+        return StagedRepo(source.name, "", folder, (), (fault,), has_card=False)
+    faults: list[tuple[str, str]] = []
+    with _noting(faults, source):
+        check_name(source.name, f"{source}")
+    kind = _kind(source, faults)
+    for original in _walk(source, faults):
         place = folder / original.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        _put(original, place)
-    try:
-        render_card(folder, org)
-    except EmoNetFaceError as error:
-        raise EmoNetFaceError(str(error).replace(f"{folder}", f"{source}")) from None
-    paths = [Path(base, name) for base, _, names in os.walk(folder) for name in names]
+        with _noting(faults, source, folder):
+            _put(original, place)
+    replaced = None
+    if kind:
+        with _noting(faults, source, folder):
+            replaced = render_anew(folder, org)
+
+    def looked_at(path: Path) -> StagedFile | None:
+        with _noting(faults, folder, source, only=PermissionError):
+            return hashed(folder, path)
+        return None
+
+    paths = sorted(Path(base, name) for base, _, names in os.walk(folder) for name in names)
     with ThreadPoolExecutor(_THREADS) as threads:
-        files = tuple(threads.map(lambda path: _hashed(folder, path), paths))
-    return StagedRepo(source.name, kind, folder, tuple(sorted(files, key=lambda file: file.name)))
+        files = [file for file in threads.map(looked_at, paths) if file is not None]
+    return StagedRepo(
+        name=source.name,
+        kind=kind,
+        folder=folder,
+        files=tuple(sorted(files, key=lambda file: file.name)),
+        faults=tuple(dict.fromkeys(faults)),
+        has_card=replaced is not None,
+        replaced=replaced or (),
+    )
 
 
-def _walk(source: Path) -> Iterator[Path]:
-    for base, folders, names in os.walk(source):
-        for name in [*folders, *names]:
+def _kind(source: Path, faults: list[tuple[str, str]]) -> str:
+    """A folder's kind, told by other signs where a file is broken; "" where it cannot be told."""
+    with _noting(faults, source):
+        return kind_of(source)
+    with suppress(EmoNetFaceError):
+        return kind_of(source, front={})
+    return next((kind for kind, sign in _SIGNS.items() if any(source.glob(sign))), "")
+
+
+@contextmanager
+def _noting(
+    faults: list[tuple[str, str]],
+    *folders: Path,
+    only: type[Exception] | tuple[type[Exception], ...] = (EmoNetFaceError, PermissionError),
+) -> Iterator[None]:
+    """Note what is raised as a fault, its place below one of `folders`."""
+    try:
+        yield
+    except only as error:
+        text = str(error)
+        if isinstance(error, OSError):
+            text = f"{error.filename}: cannot be read ({error.strerror})"
+        faults.append(placed(text, *folders))
+
+
+def _walk(source: Path, faults: list[tuple[str, str]]) -> Iterator[Path]:
+    """The regular files of a folder; links, devices and what cannot be listed are faults."""
+
+    def unlisted(error: OSError) -> None:
+        name = Path(error.filename).relative_to(source).as_posix()
+        faults.append((name, f"cannot be read ({error.strerror})"))
+
+    for base, folders, names in os.walk(source, onerror=unlisted):
+        for name in sorted([*folders, *names]):
             path = Path(base, name)
             mode = path.lstat().st_mode
+            where = path.relative_to(source).as_posix()
             if stat.S_ISLNK(mode):
-                raise EmoNetFaceError(f"{path}: is a symbolic link; put the file itself there")
-            if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-                raise EmoNetFaceError(f"{path}: is no regular file and cannot be published")
-            if stat.S_ISREG(mode):
+                faults.append((where, "is a symbolic link; put the file itself there"))
+            elif stat.S_ISREG(mode):
                 yield path
+            elif not stat.S_ISDIR(mode):
+                faults.append((where, "is no regular file and cannot be published"))
 
 
 def _put(original: Path, place: Path) -> None:
@@ -214,18 +191,3 @@ def _put(original: Path, place: Path) -> None:
         os.link(original, place)
     except OSError:
         place.symlink_to(original)
-
-
-def _hashed(folder: Path, path: Path) -> StagedFile:
-    before = _stamp(path)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    name = path.relative_to(folder).as_posix()
-    if _stamp(path) != before:
-        raise EmoNetFaceError(f"{name}: was changed while it was read; run the command again")
-    return StagedFile(name, path, before[0], before, digest)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    now = path.stat()
-    return now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev

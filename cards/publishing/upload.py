@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from cards.publishing.hub_access import is_passing, one_line
 from cards.publishing.hub_state import MAIN, RemoteRepo, read_repo
 from cards.publishing.plan import RepoPlan
-from cards.publishing.staging import SMALL_BYTES, StagedFile
+from cards.publishing.staged_files import StagedFile
+from cards.publishing.staging import SMALL_BYTES
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.front_matter import read_front_matter
 

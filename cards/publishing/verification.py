@@ -1,41 +1,48 @@
 """Everything that must hold before a staged folder may be uploaded, gathered as a list of faults.
 
-Files, secrets and links are looked at here; a dataset goes through `check`; dataset, model and
-metric are loaded through the public loaders in a fresh process that cannot import our packages.
+Files, secrets, code and links are looked at here; a dataset goes through `check`; what has no fault
+so far is loaded through the public loaders in a fresh process that cannot import our packages.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cards.publishing.code_rules import code_faults
 from cards.publishing.file_rules import file_faults
 from cards.publishing.link_rules import link_faults
 from cards.publishing.secret_rules import secret_faults
-from cards.publishing.staging import StagedRepo
+from cards.publishing.staged_files import StagedRepo, placed
 from emonet_face.errors import EmoNetFaceError
-from emonet_face.front_matter import read_front_matter
+from emonet_face.front_matter import README, read_front_matter
 
 _PLACEHOLDERS = ("[More Information Needed]", "{{", "TODO")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that stands in the way of publishing: where, and what is wrong there."""
+    """Something that stands in the way of publishing.
 
-    where: str
+    Attributes:
+        repo: name of the folder.
+        place: in it; "" where it is all of it.
+        message: what is wrong there.
+    """
+
+    repo: str
+    place: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+        return f"{'/'.join(filter(None, (self.repo, self.place)))}: {self.message}"
 
 
 def verify(repos: Sequence[StagedRepo], token: str | None) -> list[Fault]:
@@ -44,44 +51,76 @@ def verify(repos: Sequence[StagedRepo], token: str | None) -> list[Fault]:
     Args:
         repos: all that is to be published.
         token: the one that is used to upload, None without one.
+
+    Returns:
+        Secrets first, then the other faults, repo by repo.
     """
-    faults = []
-    for repo in repos:
-        found = [
-            *file_faults(repo),
-            *secret_faults(repo, token),
-            *_card_faults(repo, {repo.name for repo in repos}),
-            *_code_faults(repo),
-        ]
-        if repo.kind == "dataset":
-            found += _dataset_faults(repo)
-        faults += [Fault(f"{repo.name}/{where}", message) for where, message in found]
-    return faults + ([] if faults else _load_faults(repos))
+    names = {repo.name for repo in repos}
+    secrets = [_named(repo, secret_faults(repo, token)) for repo in repos]
+    others = [_named(repo, _faults_of(repo, names)) for repo in repos]
+    faults = [fault for found in (*secrets, *others) for fault in found]
+    return faults + _load_faults(_without(faults, repos))
+
+
+def left_for_later(repos: Sequence[StagedRepo], faults: Sequence[Fault]) -> list[str]:
+    """What `verify` could not look at because of the faults it found, in words."""
+    from cards.publishing.staged_loads import LOADS
+
+    sound = _without(faults, repos)
+    left = [
+        f"the card of {repo.name}" if repo.kind else f"what else {repo.name} holds"
+        for repo in repos
+        if not repo.has_card
+    ]
+    left += [
+        f"the rows of {repo.name}"
+        for repo in repos
+        if repo.kind == "dataset" and README in dict(repo.faults)
+    ]
+    unloaded = [repo.name for repo in repos if repo.kind in LOADS and repo not in sound]
+    if unloaded:
+        left.append(f"loading {', '.join(unloaded)} through the public loaders")
+    return left
+
+
+def _without(faults: Sequence[Fault], repos: Sequence[StagedRepo]) -> list[StagedRepo]:
+    """The repos that have none of the faults."""
+    faulty = {fault.repo for fault in faults}
+    return [repo for repo in repos if repo.name not in faulty]
+
+
+def _named(repo: StagedRepo, found: Iterable[tuple[str, str]]) -> list[Fault]:
+    return [Fault(repo.name, place, message) for place, message in found]
+
+
+def _faults_of(repo: StagedRepo, names: set[str]) -> Iterator[tuple[str, str]]:
+    """All faults but secrets; of a file that could not be staged or used, only that."""
+    yield from repo.faults
+    told = {place for place, _ in repo.faults if place}
+    found = list(code_faults(repo))
+    if repo.kind:
+        found += file_faults(repo)
+    if repo.has_card:
+        found += _card_faults(repo, names)
+    if repo.kind == "dataset":
+        found += _dataset_faults(repo)
+    yield from (fault for fault in found if fault[0] not in told)
 
 
 def _card_faults(repo: StagedRepo, names: set[str]) -> Iterator[tuple[str, str]]:
     try:
         front, body = read_front_matter(repo.folder)
     except EmoNetFaceError as error:
-        yield "README.md", str(error).partition(": ")[2]
+        yield placed(str(error), repo.folder)
         return
     if not front.get("license"):
-        yield "README.md", "states no license in its front matter"
+        yield README, "states no license in its front matter"
     if repo.repo_type == "space" and not front.get("sdk"):
-        yield "README.md", "states no sdk in its front matter, which a Space needs"
+        yield README, "states no sdk in its front matter, which a Space needs"
     for placeholder in (*_PLACEHOLDERS, *(f"ORG/{name}" for name in sorted(names))):
         if placeholder in body:
-            yield "README.md", f"holds an unfilled placeholder: {placeholder}"
+            yield README, f"holds an unfilled placeholder: {placeholder}"
     yield from link_faults(repo)
-
-
-def _code_faults(repo: StagedRepo) -> Iterator[tuple[str, str]]:
-    for file in repo.files:
-        if file.path.suffix == ".py":
-            try:
-                ast.parse(file.path.read_bytes())
-            except (SyntaxError, ValueError) as error:
-                yield file.name, f"is no Python ({error})"
 
 
 def _dataset_faults(repo: StagedRepo) -> Iterator[tuple[str, str]]:
@@ -93,14 +132,15 @@ def _dataset_faults(repo: StagedRepo) -> Iterator[tuple[str, str]]:
         shutil.copytree(repo.folder, beside, copy_function=_link)
         report = check(beside)
     except EmoNetFaceError as error:
-        yield "", str(error).replace(f"{beside}", repo.name)
+        yield placed(str(error), beside)
         return
     finally:
         shutil.rmtree(beside.parent, ignore_errors=True)
     for finding in report.findings:
         if finding.severity == "error":
-            where = " ".join(filter(None, (finding.config, finding.where)))
-            yield where, f"{finding.message} (check: {finding.rule})"
+            where = finding.where or finding.config
+            config = "" if where.startswith(finding.config) else f"{finding.config}: "
+            yield where, f"{config}{finding.message} (check: {finding.rule})"
 
 
 def _link(source: str, place: str) -> None:
@@ -137,10 +177,10 @@ def _load_faults(repos: Sequence[StagedRepo]) -> list[Fault]:
         )  # fmt: skip
         if not result.is_file():
             tail = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            return [Fault("public loaders", f"the fresh process broke off ({tail[0]})")]
+            return [Fault("public loaders", "", f"the fresh process broke off ({tail[0]})")]
         found = json.loads(result.read_text(encoding="utf-8"))
     return [
-        Fault(name, f"does not load through the public loader: {said}")
+        Fault(name, "", f"does not load through the public loader: {said}")
         for name, said in found.items()
         if said is not None
     ]
