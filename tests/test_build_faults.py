@@ -137,7 +137,7 @@ def old(tmp_path):
     ("content", "reason"),
     [
         ("", "is empty"),
-        ("image,annotator,human\na.png,h,True\n", "no column 'annotations'; found image"),
+        ("image,annotator,human\na.png,h,True\n", "no column 'annotations'; found 'image"),
         ("image,annotator,human,annotations\n", "has a header but no rows"),
         ("image,annotator,human,annotations\na.png,h,True,\"{'A", "line 2: broken CSV"),
         ('image,annotator,human,annotations\na.png,h,True,"{}\n', "broken CSV"),

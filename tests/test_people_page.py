@@ -20,6 +20,7 @@ import pytest
 from browser import chromium, opened
 from forbidden_uses import FORBIDDEN_USES
 from raw_sources import draw, sidecar
+from terminal_signals import hear_signals
 
 from emonet_face.cli import main
 from emonet_face.released import iter_ratings, iter_votes
@@ -194,7 +195,7 @@ class Served:
     def start(self):
         self.process = subprocess.Popen(
             self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            cwd=self.folder, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            cwd=self.folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, preexec_fn=hear_signals,
         )  # fmt: skip
         self.said = []
         while not self.said or not self.said[-1].startswith("The page: "):

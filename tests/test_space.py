@@ -26,6 +26,7 @@ import yaml
 from browser import TimeoutError, chromium, opened
 from forbidden_uses import FORBIDDEN_USES
 from PIL import Image, ImageDraw
+from terminal_signals import hear_signals
 from toy_faces import draw_face
 from toy_model import make_model
 
@@ -259,6 +260,7 @@ def test_nothing_of_a_page_outlives_its_command(tmp_path, signals):
     command = subprocess.Popen(
         [sys.executable, "-c", START, str(tmp_path)],
         stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(temporary)},
+        preexec_fn=hear_signals,
     )  # fmt: skip
     with command:
         serves = int(command.stdout.readline())
