@@ -111,7 +111,7 @@ def _show(plans: Sequence[RepoPlan], title: str) -> None:
                 print(f"  {line}")
         for line in plan.staged.replaced:
             print(f"  {line}")
-    print("collection: gets those of them that it lacks")
+    print("collection: what it lacks of them is added")
 
 
 def _carry_out(api: HfApi, plans: Sequence[RepoPlan], org: str, *, private: bool) -> None:
