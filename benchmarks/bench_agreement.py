@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -92,14 +92,17 @@ def make_table(path: Path, n_images: int) -> int:
     return len(lines)
 
 
-def tables(path: Path, protocol: str) -> None:
-    """All tables of a protocol; prints what was imported."""
-    from eval_metrics.benchmark import benchmark
-
-    with tempfile.TemporaryDirectory() as folder:
-        benchmark(Path(folder) / "out", ratings=path, protocol=protocol, figures=False)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps({"peak": peak, "imported": [n for n in HEAVY if n in sys.modules]}))
+TABLES = f"""
+import sys
+from pathlib import Path
+from eval_metrics.benchmark import benchmark
+protocol, ratings, out = sys.argv[1:]
+benchmark(Path(out), ratings=Path(ratings), protocol=protocol, figures=False)
+import json
+status = Path("/proc/self/status").read_text()
+print(json.dumps({{"status": status, "imported": [n for n in {HEAVY} if n in sys.modules]}}))
+"""
+"""A process that does nothing but all tables of a protocol."""
 
 
 def bootstrap(path: Path) -> None:
@@ -161,8 +164,7 @@ def published(path: Path, slices: int) -> None:
     for annotator in reference.annotators:
         reference.could_be_annotator(annotator)
     note("comparisons of groups and annotators")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps({"peak": peak, "parts": parts}))
+    print(json.dumps({"status": Path("/proc/self/status").read_text(), "parts": parts}))
 
 
 def resample(reference: OfficialReference, emotion: str, note: Callable[..., None]) -> None:
@@ -179,28 +181,29 @@ def resample(reference: OfficialReference, emotion: str, note: Callable[..., Non
     note("image bootstrap of kappas", N_RESAMPLES / 50 * 140 * 40)
 
 
-def measure(what: str, path: Path, *more: str) -> dict:
-    """A part in a process of its own: what it prints, its seconds and its peak memory in MB."""
+def measure(*arguments: object) -> dict:
+    """A process with these arguments: what it prints, its seconds and its peak memory in MB."""
     # Modules stay compiled between runs, as they are where the packages are installed.
     compiled = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, __file__, "--work", what, str(path), *more]
+    command = [sys.executable, *map(str, arguments)]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=compiled)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=compiled | {"PYTHONPATH": str(ROOT)}
+    )
     said, _ = process.communicate()
     seconds = time.perf_counter() - start
     if process.returncode:
-        raise SystemExit(f"{what}: exit code {process.returncode}")
-    return {"seconds": seconds, **json.loads(said.splitlines()[-1])}
+        raise SystemExit(f"{arguments}: exit code {process.returncode}")
+    found = json.loads(said.splitlines()[-1])
+    # not from `resource`, which counts what the parent had too
+    peak = re.search(r"VmHWM:\s*(\d+) kB", found.pop("status", "VmHWM: 0 kB"))
+    return {"seconds": seconds, "peak": int(peak[1]) / 1000, **found}
 
 
-def work(what: str, path: Path, *more: str) -> None:
-    """One part, in this process."""
-    if what == "published":
-        published(path, int(more[0]))
-    elif what == "bootstrap":
-        bootstrap(path)
-    else:
-        tables(path, what)
+def measure_tables(path: Path, protocol: str) -> dict:
+    """All tables of a protocol: as `measure`, and which heavy modules were imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        return measure("-c", TABLES, protocol, path, Path(folder) / "out")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -212,8 +215,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.work:
-        what, path, *more = options.work
-        work(what, Path(path), *more)
+        what, path, *slices = options.work
+        published(Path(path), int(slices[0])) if what == "published" else bootstrap(Path(path))
         return 0
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -225,9 +228,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def compare(path: Path, runs: int, slices: int) -> int:
     """Run everything on one file and print it."""
-    ours = [measure("official", path) for _ in range(runs)]
-    theirs = measure("published", path, str(slices))
-    ours += [measure("official", path) for _ in range(runs)]  # before and after: loads change
+    ours = [measure_tables(path, "official") for _ in range(runs)]
+    theirs = measure(__file__, "--work", "published", path, slices)
+    ours += [
+        measure_tables(path, "official") for _ in range(runs)
+    ]  # before and after: loads change
     seconds = statistics.median(run["seconds"] for run in ours)
     parts = dict(theirs["parts"])
     loops, factor = parts.pop("image bootstrap of kappas")
@@ -240,11 +245,11 @@ def compare(path: Path, runs: int, slices: int) -> int:
     peak = max(run["peak"] for run in ours)
     print(f"  published way {whole:18.1f} s            peak {theirs['peak']:6.0f} MB")
     print(f"  ours          {seconds:18.2f} s  {whole / seconds:6.0f} x  peak {peak:6.0f} MB")
-    quick = measure("bootstrap", path)["bootstrap"]
+    quick = measure(__file__, "--work", "bootstrap", path)["bootstrap"]
     print(f"\nImage bootstrap, {N_RESAMPLES:,} x 140 pairs x 40 categories")
     print(f"  scikit-learn  {loops * factor:18.0f} s  ({loops:.2f} measured x {factor:,.0f})")
     print(f"  ours          {quick:18.2f} s  {loops * factor / quick:6.0f} x")
-    both = measure("both", path)
+    both = measure_tables(path, "both")
     print(f"\nBoth protocols  {both['seconds']:18.1f} s")
     imported = ours[-1]["imported"]
     print(f"\nHeavy imports of the official tables: {', '.join(imported) or 'none'}")

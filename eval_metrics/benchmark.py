@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from emonet_face import __version__
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.outputs import made_by, new_folder, write_json
 from emonet_face.simulated import is_simulated
-from eval_metrics import corrected, official
 from eval_metrics.groups import HUMAN_GROUPS, PEOPLE_NAME
 from eval_metrics.panel import Panel, RatingTable
 from eval_metrics.protocols import TIERS, Statistics, check_resampling
@@ -39,10 +39,8 @@ MADE_BY = "emonet-face benchmark"
 SCHEMA_VERSION = 1
 """Of `results.json`: see `results.schema.json`."""
 MANIFEST = "results.json"
-PROTOCOLS: dict[str, Callable[..., Statistics]] = {
-    "official": official.evaluate,
-    "corrected": corrected.evaluate,
-}
+PROTOCOLS = ("official", "corrected")
+"""Each is a module of this package with a function `evaluate`."""
 
 
 def benchmark(
@@ -88,7 +86,7 @@ def benchmark(
         options = {"n_resamples": n_resamples, "level": confidence_level, "seed": seed}
         with ThreadPoolExecutor(max_workers=1) as beside:
             versions = beside.submit(_versions, "numpy", "scipy", "matplotlib")
-            evaluated = {name: PROTOCOLS[name](table, **options) for name in chosen}
+            evaluated = {name: _evaluate(name, table, options) for name in chosen}
         prompts, slices, more = None, None, []
         if dataset is not None and (figures or "corrected" in evaluated):
             prompts = _prompts(str(dataset))
@@ -122,6 +120,11 @@ def benchmark(
     return results
 
 
+def _evaluate(protocol: str, table: RatingTable, options: Mapping[str, Any]) -> Statistics:
+    # Imported here, as below: each protocol is timed with its imports.
+    return import_module(f"eval_metrics.{protocol}").evaluate(table, **options)
+
+
 def _prompts(repo: str) -> Prompts | None:
     from eval_metrics.prompted import read_prompts
 
@@ -132,7 +135,6 @@ def _further(
     statistics: Statistics, prompts: Prompts | None, options: Mapping[str, Any]
 ) -> tuple[Slices | None, list[Rows]]:
     """Slices, where there are prompts, and the tables that only the corrected protocol has."""
-    # Imported here: the official protocol alone does not need them and is timed with its imports.
     from eval_metrics.comparison import compare
     from eval_metrics.comparison_tables import comparison_tables, slice_tables
     from eval_metrics.slices import slice_statistics

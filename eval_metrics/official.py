@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emonet_face.look_ahead import look_ahead
 from eval_metrics.emonet_face_agreement.agreement import (
-    alpha_of_sums,
-    alpha_parts,
     mann_whitney,
     nan_mean,
     percentile_interval,
     truncate_to_levels,
 )
+from eval_metrics.official_alpha import alpha_bootstrap
 from eval_metrics.panel import Panel, RatingTable, official_panel
 from eval_metrics.protocols import (
     P_COULD_BE,
@@ -45,9 +43,6 @@ from eval_metrics.protocols import (
     people_ratings,
 )
 
-_DRAWN = 500  # resamples at a time: so many that handing them over costs nothing
-_GATHERED = 16  # of them at a time: so few that their rows fit the CPU cache
-
 
 def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -> Statistics:
     """The statistics of the published analysis.
@@ -64,17 +59,18 @@ def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -
     """
     check_resampling(n_resamples, level, seed)
     panel = official_panel(table)
-    levels = truncate_to_levels(panel.scores)
     resampling = _Resampling(n_resamples, level, seed)
     with ThreadPoolExecutor(max_workers=1) as beside:  # numpy lets both run at once
-        alphas = beside.submit(_alpha, panel, resampling)
+        ratings, _ = people_ratings(panel)
+        alphas = beside.submit(alpha_bootstrap, ratings, n_resamples, seed)
+        levels = truncate_to_levels(panel.scores)
         kappa = pair_kappas(levels, panel.rated[..., None])
         agreement = agreement_with_people(kappa, panel.humans)
         between_people = kappa[people_pairs(panel.humans)]
         spearman = _spearman(panel, resampling)
         group_differences = _group_differences(panel, agreement, resampling)
         annotator_tests = _annotator_tests(panel, kappa, resampling)
-    alpha, alpha_intervals = alphas.result()
+    alpha, alpha_samples = alphas.result()
     return Statistics(
         protocol="official",
         panel=panel,
@@ -85,7 +81,7 @@ def evaluate(table: RatingTable, *, n_resamples: int, level: float, seed: int) -
         anchor=resampling.mean(nan_mean(between_people, axis=0)),
         spearman=spearman,
         alpha=alpha,
-        alpha_intervals=alpha_intervals,
+        alpha_intervals=np.stack(percentile_interval(alpha_samples, level), axis=-1),
         group_differences=group_differences,
         annotator_tests=annotator_tests,
         category_tests=[],
@@ -147,48 +143,6 @@ def _spearman(panel: Panel, resampling: _Resampling) -> dict[str, Correlation]:
         means = {int(model): resampling.mean(rho[model], generator) for model in panel.models}
         found[aggregate] = Correlation(rho, means)
     return found
-
-
-def _alpha(panel: Panel, resampling: _Resampling) -> tuple[Floats, Floats]:
-    """Interval alpha of the people and its bootstrap over images, category by category.
-
-    One generator runs through the categories, so each has draws of its own: 100 million at the
-    published size. They are drawn ahead, beside the sums.
-    """
-    ratings, _ = people_ratings(panel)
-    parts = np.stack(alpha_parts(ratings), axis=-1)  # (n_images, 40, 4)
-    alpha = alpha_of_sums(*np.moveaxis(parts.sum(axis=0), -1, 0))
-    n_images, n_emotions = parts.shape[:2]
-    intervals = np.full((n_emotions, 2), np.nan)
-    if not n_images:
-        return alpha, intervals
-    sums = np.empty((resampling.n_resamples, 4))
-    pieces = [sums[start : start + _DRAWN] for start in range(0, len(sums), _DRAWN)]
-    shapes = ((len(piece), n_images) for _ in range(n_emotions) for piece in pieces)
-    draw = partial(resampling.generator().integers, 0, n_images)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        draws = look_ahead(draw, shapes, ahead=2, pool=pool)
-        for emotion in range(n_emotions):
-            of_image = np.ascontiguousarray(parts[:, emotion])
-            for piece in pieces:
-                piece[:] = _sums_over(next(draws), of_image)
-            intervals[emotion] = resampling.interval(alpha_of_sums(*sums.T))
-    return alpha, intervals
-
-
-def _sums_over(drawn: NDArray[np.int64], of_image: Floats) -> Floats:
-    """What some resamples, (n, n_images) places drawn, add up of (n_images, 4): (n, 4).
-
-    An image's four numbers are one row of 32 bytes, which numpy gathers at once.
-    """
-    sums, once = np.empty((len(drawn), 4)), np.ones(len(of_image))
-    gathered = np.empty((_GATHERED, *of_image.shape))
-    for start in range(0, len(drawn), _GATHERED):
-        some = drawn[start : start + _GATHERED]
-        rows = gathered[: len(some)]
-        np.take(of_image, some, axis=0, mode="clip", out=rows)
-        np.matmul(once, rows, out=sums[start : start + _GATHERED])
-    return sums
 
 
 def _group_differences(

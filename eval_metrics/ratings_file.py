@@ -28,7 +28,7 @@ from eval_metrics.panel import RatingTable
 
 Floats = NDArray[np.float64]
 
-_BYTES = 1_000_000  # of lines, read at a time
+_BYTES = 4_000_000  # of lines, read at a time
 _MAX = 100_000  # bytes of a cell; the careful reader refuses more than 131,072
 _HUMAN = {b"True": True, b"False": False}
 

@@ -21,8 +21,7 @@ from sklearn.metrics import cohen_kappa_score
 from emonet_face.cli import main
 from emonet_face.errors import EmoNetFaceError
 from emonet_face.taxonomy import CATEGORIES, EMOTIONS
-from eval_metrics import corrected
-from eval_metrics import official as official_protocol
+from eval_metrics import corrected, official_alpha
 from eval_metrics.benchmark import benchmark, notes, summary_rows
 from eval_metrics.figure_style import NOTICE
 from eval_metrics.figures import agreement_by_group, figures_of
@@ -208,8 +207,7 @@ def test_one_stream_of_draws_runs_through_the_categories(tmp_path, monkeypatch):
     path = write_csv(tmp_path / "hq.csv", quirky_rows())
     options = {"ratings": path, "protocol": "official", "n_resamples": 25, "figures": False}
     whole = benchmark(tmp_path / "whole", **options)
-    monkeypatch.setattr(official_protocol, "_DRAWN", 10)  # three pieces a category, the last of 5
-    monkeypatch.setattr(official_protocol, "_GATHERED", 4)
+    monkeypatch.setattr(official_alpha, "_DRAWS", 10 * N_IMAGES)  # three blocks, the last of 5
     assert benchmark(tmp_path / "pieces", **options) == whole
     expected = OfficialReference(path, EMOTIONS, n_resamples=25).alpha()
     for row in read(tmp_path / "pieces", "krippendorff_alpha_official"):
