@@ -1,14 +1,16 @@
 """Rows -> Parquet shards of limited size, one row group at a time.
 
-While one row group is written, in a thread of its own, the rows of the next are taken; finished
-shards are hashed meanwhile. Memory holds two row groups, whatever the size of the dataset. The same
-rows give the same bytes.
+While one row group is written, in a thread of its own, the rows of the next are taken, and what is
+written is hashed. Memory holds three row groups, whatever the size of the dataset. The same rows
+give the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -34,6 +36,8 @@ SHARD_BYTES = 450_000_000
 """A shard grows to this; with its footer it stays below the promised 500 MB."""
 
 _IMAGE_BYTES = "image.bytes"
+_WAITING = 2
+"""Row groups being written or next: with one alone, each would wait for Python's lock first."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +101,20 @@ def write_shards(
         Shards; without any row no file and `paths` empty.
     """
     schema = features(config).arrow_schema
-    with ThreadPoolExecutor(1) as hashing, ThreadPoolExecutor(1) as writing:
-        with _ShardFiles(folder / config, schema, shard_bytes, hashing) as shards:
-            waiting: Future[None] | None = None
-            for group in _groups(rows, group_rows, set(schema.names)):
-                if waiting is not None:
-                    waiting.result()
-                waiting = writing.submit(shards.add, group)
-            if waiting is not None:
-                waiting.result()
-        hashes = tuple(future.result() for future in shards.hashes)
+    with (
+        ThreadPoolExecutor(1) as hashing,
+        _ShardFiles(folder / config, schema, shard_bytes, hashing) as shards,
+        ThreadPoolExecutor(1) as writing,  # done before the files are closed, after a fault too
+    ):
+        waiting: deque[Future[None]] = deque()
+        for group in _groups(rows, group_rows, set(schema.names)):
+            table = _table(group, schema)
+            if len(waiting) == _WAITING:
+                waiting.popleft().result()
+            waiting.append(writing.submit(shards.add, table))
+        for written in waiting:
+            written.result()
+    hashes = tuple(future.result() for future in shards.hashes)
     paths = tuple(_named(shards.parts, folder, config))
     return Shards(paths, shards.n_rows, shards.num_bytes, hashes)
 
@@ -148,6 +156,7 @@ class _ShardFiles:
         self._open = ExitStack()
         self._stream: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
+        self._digest: _Digest | None = None
 
     def __enter__(self) -> _ShardFiles:
         return self
@@ -158,19 +167,20 @@ class _ShardFiles:
         else:
             self._open.close()
 
-    def add(self, group: list[Row]) -> None:
+    def add(self, table: pa.Table) -> None:
         """Write one row group."""
-        table = _table(group, self._schema)
         if self._stream is None or self._stream.tell() + table.nbytes > self._shard_bytes:
-            self._next(with_images=any(row.get("image") for row in group))
-        self._writer.write_table(table, row_group_size=len(group))
-        self.n_rows += len(group)
+            images = table["image"] if "image" in table.column_names else ()
+            self._next(with_images=len(images) > 0 and images.null_count < len(images))
+        self._writer.write_table(table, row_group_size=len(table))
+        self._hashing.submit(self._digest.follow, self._stream.tell())
+        self.n_rows += len(table)
         self.num_bytes += table.nbytes
 
     def _finish(self) -> None:
         self._open.close()
-        if self.parts:
-            self.hashes.append(self._hashing.submit(sha256_of, self.parts[-1]))
+        if self._digest is not None:
+            self.hashes.append(self._hashing.submit(self._digest.finish))
 
     def _next(self, with_images: bool) -> None:
         self._finish()
@@ -178,6 +188,42 @@ class _ShardFiles:
         self.parts.append(self._folder / f"part-{len(self.parts):05d}")
         self._stream = self._open.enter_context(pa.OSFile(str(self.parts[-1]), "wb"))
         self._writer = self._open.enter_context(_writer(self._stream, self._schema, with_images))
+        self._digest = _Digest(self.parts[-1])
+
+
+class _Digest:
+    """The sha256 of a file that grows at its end, taken in while it does.
+
+    What is new is mapped, not read: a single call for all of it, which needs no memory and, unlike
+    many small ones, seldom waits for Python's lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    def follow(self, size: int) -> None:
+        """Take in the file up to that size."""
+        if size == self._size:  # nothing cannot be mapped
+            return
+        known = self._size % mmap.ALLOCATIONGRANULARITY
+        start = self._size - known
+        with (
+            self._path.open("rb") as stream,
+            mmap.mmap(
+                stream.fileno(), size - start, offset=start, access=mmap.ACCESS_READ
+            ) as mapped,
+            memoryview(mapped) as seen,
+            seen[known:] as new,
+        ):
+            self._hash.update(new)
+        self._size = size
+
+    def finish(self) -> str:
+        """The rest of the file; hex digest of all of it."""
+        self.follow(self._path.stat().st_size)
+        return self._hash.hexdigest()
 
 
 def _table(group: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -191,17 +237,19 @@ def _table(group: Sequence[Row], schema: pa.Schema) -> pa.Table:
 
 def _images(values: Sequence[Row | None], kind: pa.StructType) -> pa.ChunkedArray:
     """The column `image`: an array for each picture, whose bytes stay where they are."""
-    return pa.chunked_array([_image(value, kind) for value in values], kind)
-
-
-def _image(value: Row | None, kind: pa.StructType) -> pa.Array:
-    if value is None:
-        return pa.nulls(1, kind)
-    data = value["bytes"]
-    offsets = pa.py_buffer(struct.pack("=ii", 0, len(data)))
-    picture = pa.Array.from_buffers(kind["bytes"].type, 1, [None, offsets, pa.py_buffer(data)])
-    path = pa.array([value["path"]], kind["path"].type)
-    return pa.StructArray.from_arrays([picture, path], fields=list(kind))
+    binary, fields = kind["bytes"].type, list(kind)
+    paths = pa.array([value and value["path"] for value in values], kind["path"].type)
+    chunks = []
+    for place, value in enumerate(values):
+        if value is None:
+            chunks.append(pa.nulls(1, kind))
+            continue
+        data = value["bytes"]
+        offsets = pa.py_buffer(struct.pack("=ii", 0, len(data)))
+        picture = pa.Array.from_buffers(binary, 1, [None, offsets, pa.py_buffer(data)])
+        path = paths.slice(place, 1)
+        chunks.append(pa.StructArray.from_arrays([picture, path], fields=fields))
+    return pa.chunked_array(chunks, kind)
 
 
 def _writer(stream: object, schema: pa.Schema, with_images: bool) -> pq.ParquetWriter:
@@ -214,6 +262,8 @@ def _writer(stream: object, schema: pa.Schema, with_images: bool) -> pq.ParquetW
         # It lets uploads find unchanged pages again; uncompressed images are found without.
         use_content_defined_chunking=not with_images,
         write_page_index=True,
+        # Pictures are too long for their least and greatest to be kept; finding them takes time.
+        write_statistics=[name for name in columns if name != _IMAGE_BYTES],
     )
 
 
