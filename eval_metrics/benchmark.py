@@ -39,6 +39,8 @@ MADE_BY = "emonet-face benchmark"
 SCHEMA_VERSION = 1
 """Of `results.json`: see `results.schema.json`."""
 MANIFEST = "results.json"
+_HASHED_AT_ONCE = 4_000_000
+"""Bytes: with fewer, `hashlib.file_digest` has, it waits for Python's lock most of the time."""
 PROTOCOLS = ("official", "corrected")
 """Each is a module of this package with a function `evaluate`."""
 
@@ -181,8 +183,11 @@ def _read(
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(_HASHED_AT_ONCE):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _versions(*packages: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from eval_metrics.emonet_face_agreement.agreement import alpha_of_sums, alpha_pa
 
 Floats = NDArray[np.float64]
 
-_DRAWS = 100_000  # places at a time: they and what is found there stay in the CPU cache
+_DRAWS = 250_000  # places at a time: few enough for the CPU cache, and seldom waiting for a lock
 _BITS = 63  # of a positive integer
 
 
