@@ -36,6 +36,7 @@ SHARD_BYTES = 450_000_000
 """A shard grows to this; with its footer it stays below the promised 500 MB."""
 
 _IMAGE_BYTES = "image.bytes"
+_READ_AT_ONCE = 1_000_000  # bytes
 _WAITING = 2
 """Row groups being written or next: with one alone, each would wait for Python's lock first."""
 
@@ -194,8 +195,9 @@ class _ShardFiles:
 class _Digest:
     """The sha256 of a file that grows at its end, taken in while it does.
 
-    What is new is mapped, not read: a single call for all of it, which needs no memory and, unlike
-    many small ones, seldom waits for Python's lock.
+    What is new is mapped, not read: a single call for all of it needs no memory and, unlike many
+    small ones, seldom waits for Python's lock. Only pages that are whole are mapped, so none is
+    seen before it has its last byte, on network drives too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -204,25 +206,25 @@ class _Digest:
         self._hash = hashlib.sha256()
 
     def follow(self, size: int) -> None:
-        """Take in the file up to that size."""
-        if size == self._size:  # nothing cannot be mapped
+        """Take in the whole pages of the file up to that size."""
+        new = size - size % mmap.ALLOCATIONGRANULARITY - self._size
+        if new <= 0:
             return
-        known = self._size % mmap.ALLOCATIONGRANULARITY
-        start = self._size - known
-        with (
-            self._path.open("rb") as stream,
-            mmap.mmap(
-                stream.fileno(), size - start, offset=start, access=mmap.ACCESS_READ
-            ) as mapped,
-            memoryview(mapped) as seen,
-            seen[known:] as new,
-        ):
-            self._hash.update(new)
-        self._size = size
+        with self._path.open("rb") as stream:
+            try:
+                pages = mmap.mmap(stream.fileno(), new, offset=self._size, access=mmap.ACCESS_READ)
+            except OSError:  # some file systems map nothing: `finish` reads it all
+                return
+            with pages:
+                self._hash.update(pages)
+        self._size += new
 
     def finish(self) -> str:
-        """The rest of the file; hex digest of all of it."""
-        self.follow(self._path.stat().st_size)
+        """Read the rest of the file; hex digest of all of it."""
+        with self._path.open("rb", buffering=0) as stream:
+            stream.seek(self._size)
+            while block := stream.read(_READ_AT_ONCE):
+                self._hash.update(block)
         return self._hash.hexdigest()
 
 

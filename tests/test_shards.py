@@ -5,7 +5,9 @@ pytest tests/test_shards.py
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import mmap
 import subprocess
 import threading
 import time
@@ -42,6 +44,30 @@ def test_hashes_are_those_of_the_files(tmp_path):
     (tmp_path / "none").mkdir()
     nothing = write_shards([], tmp_path / "none", "big", group_rows=4)
     assert (nothing.paths, nothing.n_rows, nothing.hashes) == ((), 0, ())
+
+
+@pytest.mark.parametrize("group_rows", [1, 7])  # 3 kB are less than a page, 21 kB are several
+def test_hashes_are_those_of_files_where_nothing_can_be_mapped(tmp_path, monkeypatch, group_rows):
+    rows = [face(i, bytes([i]) * 3_000) for i in range(40)]
+    maps = []
+
+    def counted(*args, **kwargs):
+        maps.append(args)
+        return real(*args, **kwargs)
+
+    def refused(*_args, **_kwargs):
+        raise OSError(errno.ENODEV, "No such device")
+
+    real = mmap.mmap
+    found = {}
+    for name, mapping in (("mapped", counted), ("read", refused)):
+        monkeypatch.setattr("dataset_scripts.shards.mmap.mmap", mapping)
+        (tmp_path / name).mkdir()
+        shards = write_shards(rows, tmp_path / name, "big", group_rows=group_rows)
+        found[name] = shards.sha256
+        assert shards.sha256 == hashlib.sha256(shards.paths[0].read_bytes()).hexdigest()
+    assert found["mapped"] == found["read"]
+    assert len(maps) > 5
 
 
 def test_pictures_and_gaps_come_back_as_they_were(tmp_path):
