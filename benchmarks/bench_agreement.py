@@ -230,9 +230,8 @@ def compare(path: Path, runs: int, slices: int) -> int:
     """Run everything on one file and print it."""
     ours = [measure_tables(path, "official") for _ in range(runs)]
     theirs = measure(__file__, "--work", "published", path, slices)
-    ours += [
-        measure_tables(path, "official") for _ in range(runs)
-    ]  # before and after: loads change
+    # before and after: loads change
+    ours += [measure_tables(path, "official") for _ in range(runs)]
     seconds = statistics.median(run["seconds"] for run in ours)
     parts = dict(theirs["parts"])
     loops, factor = parts.pop("image bootstrap of kappas")

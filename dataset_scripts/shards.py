@@ -36,7 +36,6 @@ SHARD_BYTES = 450_000_000
 """A shard grows to this; with its footer it stays below the promised 500 MB."""
 
 _IMAGE_BYTES = "image.bytes"
-_READ_AT_ONCE = 1_000_000  # bytes
 _WAITING = 2
 """Row groups being written or next: with one alone, each would wait for Python's lock first."""
 
@@ -223,9 +222,7 @@ class _Digest:
         """Read the rest of the file; hex digest of all of it."""
         with self._path.open("rb", buffering=0) as stream:
             stream.seek(self._size)
-            while block := stream.read(_READ_AT_ONCE):
-                self._hash.update(block)
-        return self._hash.hexdigest()
+            return hashlib.file_digest(stream, lambda: self._hash).hexdigest()
 
 
 def _table(group: Sequence[Row], schema: pa.Schema) -> pa.Table:

@@ -40,7 +40,7 @@ SCHEMA_VERSION = 1
 """Of `results.json`: see `results.schema.json`."""
 MANIFEST = "results.json"
 _HASHED_AT_ONCE = 4_000_000
-"""Bytes: with fewer, `hashlib.file_digest` has, it waits for Python's lock most of the time."""
+"""Bytes: with the few that `hashlib.file_digest` takes it mostly waits for Python's lock."""
 PROTOCOLS = ("official", "corrected")
 """Each is a module of this package with a function `evaluate`."""
 
